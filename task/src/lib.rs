@@ -1,0 +1,1 @@
+//! hooklog-task
