@@ -44,6 +44,13 @@ impl Place {
         self.try_start(0).unwrap_or_else(|refused| panic!("{refused}"))
     }
 
+    /// The broker on record, which may not answer yet.
+    fn recorded_broker(&self) -> Option<Process> {
+        let record: serde_json::Value =
+            serde_json::from_slice(&fs::read(self.data_dir().join("broker/process.json")).ok()?).ok()?;
+        Process::of(i32::try_from(record["pid"].as_i64()?).ok()?)
+    }
+
     /// The broker's own process, as run.json names it.
     fn broker(&self) -> Process {
         let text = fs::read(self.data_dir().join("run.json")).expect("a running hooklog has its run.json");
@@ -159,14 +166,15 @@ fn a_broker_that_dies_is_started_again_at_its_port_even_an_adopted_one() {
     let place = Place::new();
     let first = place.start();
     let topic = write(&first, "one");
-    place.broker().kill();
+    let broker = place.broker();
+    broker.kill();
+    let restarted = wait_for_another_broker(&place, &broker);
     assert_eq!(read(&first, &topic, 1), ["one"]);
-    let restarted = wait_for_another_broker(&place, None);
     first.kill();
     let second = place.start();
     assert_eq!(place.broker(), restarted);
     restarted.kill();
-    wait_for_another_broker(&place, Some(&restarted));
+    wait_for_another_broker(&place, &restarted);
     assert_eq!(read(&second, &topic, 1), ["one"]);
 }
 
@@ -174,12 +182,11 @@ fn a_broker_that_dies_is_started_again_at_its_port_even_an_adopted_one() {
 fn a_broker_that_dies_three_times_in_a_minute_is_given_up_with_the_name_of_its_log() {
     let place = Place::new();
     let program = place.start();
-    let mut broker = place.broker();
-    for _ in 0..2 {
-        broker.kill();
-        broker = wait_for_another_broker(&place, Some(&broker));
-    }
-    broker.kill();
+    let hooklog = program.process().clone();
+    wait_until("hooklog has given up", || {
+        place.recorded_broker().inspect(Process::kill);
+        (!hooklog.is_alive()).then_some(())
+    });
     let end = program.ended();
     assert_eq!(end.code, Some(3), "{}", end.stderr);
     assert!(end.stderr.contains("died 3 times"), "{}", end.stderr);
@@ -245,13 +252,12 @@ fn is_named(entry: &std::io::Result<fs::DirEntry>, prefix: &str) -> bool {
     entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
 }
 
-/// Another one than `old`, or than the first that was named.
-fn wait_for_another_broker(place: &Place, old: Option<&Process>) -> Process {
-    wait_until("run.json names a broker that runs", || {
+fn wait_for_another_broker(place: &Place, old: &Process) -> Process {
+    wait_until("run.json names another broker, which runs", || {
         let text = fs::read(place.data_dir().join("run.json")).ok()?;
         let run: serde_json::Value = serde_json::from_slice(&text).ok()?;
         let process = Process::of(i32::try_from(run["broker_pid"].as_i64()?).ok()?)?;
-        (Some(&process) != old).then_some(process)
+        (process != *old).then_some(process)
     })
 }
 

@@ -49,8 +49,11 @@ unclean.leader.election.enable=false
 
 const QUICK: &str = "\
 # Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
+# A new broker is let in only when the session of the one before it, which was killed, is over.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 ";
 
 /// `log4j2.properties`: a bounded log in `logs/`.

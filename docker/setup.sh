@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what building and running Hooklog needs on Debian or Ubuntu, and only what is missing.
+# Needs no answer as root or with YES=1; else it prints the line to run and ends with 3.
+set -euo pipefail
+
+# Below this, Apache Kafka does not run.
+oldest_java=17
+
+say() { echo "setup: $*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+fail() { say "$*"; exit 3; }
+
+java_is_new_enough() {
+    local java=${JAVA_HOME:+$JAVA_HOME/bin/}java version
+    have "$java" || return 1
+    version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${version:-0}" -ge "$oldest_java" ]
+}
+
+has_header() { echo "#include <$1>" | "${CXX:-c++}" -E -x c++ - >/dev/null 2>&1; }
+
+has_libclang() {
+    local place
+    for place in ${LIBCLANG_PATH:-} /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64 /usr/local/lib; do
+        compgen -G "$place/libclang.so" >/dev/null || compgen -G "$place/libclang-*.so*" >/dev/null && return 0
+    done
+    return 1
+}
+
+# One line for each package that is missing.
+missing() {
+    have "${CXX:-c++}" || echo g++
+    have make || echo make
+    have pkg-config || echo pkg-config
+    has_libclang || echo libclang-dev
+    has_header openssl/ssl.h || echo libssl-dev
+    has_header zlib.h || echo zlib1g-dev
+    java_is_new_enough || newest_java
+    have mvn || echo maven
+}
+
+# Debian 12 has 17, Debian 13 has 21; in every release the oldest one that will do is the best tested.
+newest_java() {
+    local version
+    for version in 17 21 25; do
+        if apt-cache show "openjdk-$version-jre-headless" >/dev/null 2>&1; then
+            echo "openjdk-$version-jre-headless"
+            return
+        fi
+    done
+    echo default-jre-headless
+}
+
+need_cargo() {
+    have cargo && return
+    local curl='curl --proto "=https" --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y'
+    have curl || curl="apt-get install -y curl ca-certificates && $curl"
+    fail "cargo is not on the PATH. This line gets it, then open a new shell:  $curl && . \"\$HOME/.cargo/env\""
+}
+
+run_as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install() {
+    local line="apt-get update && apt-get install -y --no-install-recommends $*"
+    have apt-get || fail "this is neither Debian nor Ubuntu: install what they call $* and start again"
+    say "missing: $*"
+    if [ "$(id -u)" != 0 ] && [ "${YES:-}" != 1 ]; then
+        local sudo=${line/apt-get update &&/sudo apt-get update && sudo}
+        fail "run this line, or start again with YES=1:  $sudo"
+    fi
+    [ "$(id -u)" = 0 ] || have sudo || fail "there is no sudo here: run this line as root:  $line"
+    say "running: $line"
+    run_as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail "apt-get update failed: see above"
+    # Known only now: which Java this release has.
+    mapfile -t packages < <(missing)
+    run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" >&2 ||
+        fail "apt-get install failed: see above"
+}
+
+need_cargo
+mapfile -t packages < <(missing)
+[ "${#packages[@]}" = 0 ] || install "${packages[@]}"
+mapfile -t packages < <(missing)
+[ "${#packages[@]}" = 0 ] || fail "still missing after the installation: ${packages[*]}"
