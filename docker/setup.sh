@@ -35,20 +35,23 @@ missing() {
     has_libclang || echo libclang-dev
     has_header openssl/ssl.h || echo libssl-dev
     has_header zlib.h || echo zlib1g-dev
-    java_is_new_enough || newest_java
+    java_is_new_enough || java_package
     have mvn || echo maven
 }
 
-# Debian 12 has 17, Debian 13 has 21; in every release the oldest one that will do is the best tested.
-newest_java() {
+# The oldest one that will do, as this release calls it. Before the first `apt-get update` there is nothing to look up:
+# Debian has no 17 from 13 on, every Ubuntu does.
+java_package() {
     local version
     for version in 17 21 25; do
-        if apt-cache show "openjdk-$version-jre-headless" >/dev/null 2>&1; then
+        if [ -n "$(apt-cache policy "openjdk-$version-jre-headless" 2>/dev/null)" ]; then
             echo "openjdk-$version-jre-headless"
             return
         fi
     done
-    echo default-jre-headless
+    # shellcheck disable=SC1091
+    version=$(. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-0}" -ge 13 ] && echo 21 || echo 17)
+    echo "openjdk-$version-jre-headless"
 }
 
 need_cargo() {
