@@ -6,7 +6,7 @@ use super::ready::{self, Readiness};
 use super::record::Record;
 use super::said::Said;
 use super::settings::{Ports, server_properties};
-use super::{Error, port};
+use super::{Error, orphan, port};
 use crate::process::Identity;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -104,9 +104,7 @@ impl Launched {
     }
 
     fn give_up(mut self, readiness: Readiness, layout: &Layout) -> Result<Error, Error> {
-        let process = &self.record.process;
-        let ended = process.terminate(GRACE);
-        ended.map_err(|source| Error::CannotEnd { pid: process.pid, source })?;
+        orphan::end(&self.record.process, GRACE)?;
         let status = self.reap();
         let log = layout.server_log();
         Ok(match readiness {

@@ -3,19 +3,14 @@
 use super::java::Java;
 use super::launch::{Launched, launch};
 use super::layout::Layout;
-use super::ready::{self, Readiness};
-use super::record::{Plan, Record, lost_power, plan};
+use super::record::{Record, lost_power};
 use super::said::Said;
-use super::{Error, format, jars, power};
-use crate::process::{self, Ended, Identity};
+use super::{Error, archive, format, jars, orphan, power};
+use crate::process::{self, Ended};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// One that is left from an earlier run may just be starting.
-const AN_ORPHAN_MAY_TAKE: Duration = Duration::from_secs(20);
-const AN_ORPHANS_GRACE: Duration = Duration::from_secs(10);
 
 /// Which broker is wanted. The caller holds the data directory's lock.
 #[derive(Debug, Clone)]
@@ -59,7 +54,7 @@ impl Broker {
         if lost_power(record.as_ref(), &boot_id) {
             power::mark(&layout)?;
         }
-        match adopt(&layout, record, &wanted)? {
+        match orphan::adopt(&layout, record, &wanted)? {
             Some(record) => Ok(Self::adopted(wanted, layout, record)),
             None => Self::launched(wanted, layout),
         }
@@ -127,7 +122,7 @@ impl Broker {
 
     /// Ends it: SIGTERM, after `grace` SIGKILL. What it holds is flushed by an orderly end only.
     pub(crate) fn stop(mut self, grace: Duration) -> Result<Ended, Error> {
-        let ended = end(&self.record.process, grace)?;
+        let ended = orphan::end(&self.record.process, grace)?;
         // It is dead now, so this does not wait: it only takes the zombie away.
         self.child.as_mut().map(Child::wait).transpose().map_err(Error::io("reap", self.layout.directory()))?;
         if ended == Ended::Orderly {
@@ -137,39 +132,14 @@ impl Broker {
     }
 }
 
-fn adopt(layout: &Layout, record: Option<Record>, wanted: &Wanted) -> Result<Option<Record>, Error> {
-    let marker = layout.marker();
-    let running = process::with_argument(marker.as_encoded_bytes()).map_err(Error::io("read", "/proc".as_ref()))?;
-    let Plan { adopt, end: strays } = plan(record, running, wanted.port);
-    for stray in strays {
-        tracing::warn!(pid = stray.pid, "ending a process that an earlier run left");
-        end(&stray, AN_ORPHANS_GRACE)?;
-    }
-    let Some(record) = adopt else { return Ok(None) };
-    match ready::wait(&record.process, record.port, &record.cluster_id, AN_ORPHAN_MAY_TAKE, &wanted.cancel) {
-        Readiness::Answers => Ok(Some(record)),
-        Readiness::Cancelled => Err(Error::Cancelled),
-        Readiness::Ended | Readiness::Silent => {
-            tracing::warn!(
-                pid = record.process.pid,
-                "the broker that an earlier run left does not answer: replacing it"
-            );
-            end(&record.process, AN_ORPHANS_GRACE).map(|_| None)
-        }
-    }
-}
-
-fn end(process: &Identity, grace: Duration) -> Result<Ended, Error> {
-    process.terminate(grace).map_err(|source| Error::CannotEnd { pid: process.pid, source })
-}
-
 fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, Error> {
     let cancel = &wanted.cancel;
     if port != 0 && !super::port::is_free(port) {
         return Err(Error::PortTaken { port });
     }
-    let program = Java::find()?;
-    let java = Java::new(program, &jars::ensure(&wanted.cache, false, cancel)?);
+    let java = Java::find()?;
+    let java = java.with_jars(&jars::ensure(&wanted.cache, false, cancel)?);
+    let java = archive::with_archive(java, &wanted.cache, cancel)?;
     let cluster_id = match format::cluster_id(layout) {
         Some(id) => id,
         None => {

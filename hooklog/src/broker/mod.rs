@@ -2,12 +2,14 @@
 //!
 //! - [`jars`]: fetched once through Maven, checked against the lock file of SHA-512 sums
 //! - [`java`]: which Java runs it, and how it is called
+//! - [`archive`]: its classes parsed beforehand, which halves the time of a start
 //! - [`settings`]: the texts of `server.properties` and `log4j2.properties`, pure
 //! - [`layout`]: what lies where in `<data-dir>/broker`
 //! - [`format`]: the cluster id and the first format of the log directory
 //! - [`port`]: free ports on the loopback
 //! - [`child`]: waiting for a program that is to end by itself
 //! - [`record`]: which process is ours, and what it may mean to find one
+//! - [`orphan`]: those that an earlier run left, adopted or ended
 //! - [`launch`]: start it and wait until it answers
 //! - [`ready`]: ask it
 //! - [`said`]: what it said since it was started
@@ -18,6 +20,7 @@
 //! - [`temporary`]: one that goes with the test that wanted it
 //! - [`command`]: `hooklog broker ...`
 
+mod archive;
 mod child;
 pub(crate) mod command;
 mod error;
@@ -27,6 +30,7 @@ mod java;
 mod launch;
 mod layout;
 mod local;
+mod orphan;
 mod port;
 mod power;
 mod ready;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const ORDERLY: Duration = Duration::from_secs(20);
@@ -19,7 +19,7 @@ pub struct Program {
     child: Child,
     process: Process,
     stdin: Option<ChildStdin>,
-    stderr: Arc<Mutex<String>>,
+    stderr: Stderr,
     ready: Value,
 }
 
@@ -63,7 +63,7 @@ impl Program {
         command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let process = Process::of(i32::try_from(child.id()).expect("Linux has pids of 22 bits"));
-        let stderr = collect(child.stderr.take().expect("it was asked for"));
+        let mut stderr = Stderr::collect(child.stderr.take().expect("it was asked for"));
         let stdin = child.stdin.take();
         match (first_line(child.stdout.take().expect("it was asked for")), process) {
             (Ok(ready), Some(process)) => Ok(Self { child, process, stdin, stderr, ready }),
@@ -71,7 +71,7 @@ impl Program {
                 let _ = child.kill();
                 let code = child.wait().ok().and_then(|status| status.code());
                 let reason = line.err().map(|error| format!("{error:#}")).unwrap_or_default();
-                Err(Refused { code, stderr: format!("{}{reason}", text(&stderr)) })
+                Err(Refused { code, stderr: stderr.all() + &reason })
             }
         }
     }
@@ -88,7 +88,7 @@ impl Program {
 
     /// What it has written to stderr by now.
     pub fn stderr(&self) -> String {
-        text(&self.stderr)
+        self.stderr.so_far()
     }
 
     /// SIGKILL: what it started lives on.
@@ -112,7 +112,7 @@ impl Program {
     /// Waits until it ends by itself.
     pub fn ended(mut self) -> Refused {
         let status = self.wait();
-        Refused { code: status.code(), stderr: self.stderr() }
+        Refused { code: status.code(), stderr: self.stderr.all() }
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -145,19 +145,34 @@ fn first_line(stdout: ChildStdout) -> anyhow::Result<Value> {
     }
 }
 
-fn collect(stderr: ChildStderr) -> Arc<Mutex<String>> {
-    let collected = Arc::new(Mutex::new(String::new()));
-    let sink = Arc::clone(&collected);
-    thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let mut text = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            text.push_str(&line);
-            text.push('\n');
-        }
-    });
-    collected
+/// Read by a thread of its own, so that a program that says much does not wait for us.
+#[derive(Debug)]
+struct Stderr {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
-fn text(collected: &Mutex<String>) -> String {
-    collected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl Stderr {
+    fn collect(stderr: ChildStderr) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push_str(&format!("{line}\n"));
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After the program has ended: what is still in the pipe is part of it.
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        self.so_far()
+    }
 }

@@ -28,8 +28,7 @@ pub(super) struct Fetch<'a> {
 impl Fetch<'_> {
     /// One process fetches at a time; the others wait, and then find the jars there.
     pub(super) fn run(&self, mismatch: &str) -> Result<(), Error> {
-        fs::create_dir_all(self.cache).map_err(Error::io("create the directory", self.cache))?;
-        let _turn = self.wait_for_turn()?;
+        let _turn = wait_for_turn(self.cache, self.cancel)?;
         if self.lock.check(self.jars, self.depth).is_ok() {
             return Ok(());
         }
@@ -58,23 +57,6 @@ impl Fetch<'_> {
         fs::rename(&fetched, self.jars).map_err(Error::io("rename to", self.jars))
     }
 
-    /// The lock goes with its holder's life, so a crash leaves nothing to clean.
-    fn wait_for_turn(&self) -> Result<File, Error> {
-        let path = self.cache.join(format!("kafka-{VERSION}.lock"));
-        let opened = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
-        let file = opened.map_err(Error::io("open the lock file", &path))?;
-        let deadline = Instant::now() + MAVEN_MAY_TAKE;
-        while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            match errno {
-                _ if self.cancel.is_cancelled() => return Err(Error::Cancelled),
-                Errno::WOULDBLOCK | Errno::INTR if Instant::now() < deadline => thread::sleep(POLL),
-                Errno::WOULDBLOCK | Errno::INTR => return Err(Error::FetchedElsewhere(MAVEN_MAY_TAKE.as_secs())),
-                _ => return Err(Error::io("lock", &path)(errno.into())),
-            }
-        }
-        Ok(file)
-    }
-
     fn run_maven(&self, directory: &Path) -> Result<(), Error> {
         fs::create_dir_all(directory).map_err(Error::io("create the directory", directory))?;
         let (pom, output) = (directory.join("pom.xml"), directory.join("maven.log"));
@@ -90,6 +72,24 @@ impl Fetch<'_> {
             None => Err(Error::Fetch { reason: format!("it did not end within {} s", MAVEN_MAY_TAKE.as_secs()) }),
         }
     }
+}
+
+/// Who may write to the cache directory. The lock goes with its holder's life, so a crash leaves nothing to clean.
+pub(in super::super) fn wait_for_turn(cache: &Path, cancel: &CancellationToken) -> Result<File, Error> {
+    fs::create_dir_all(cache).map_err(Error::io("create the directory", cache))?;
+    let path = cache.join(format!("kafka-{VERSION}.lock"));
+    let opened = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+    let file = opened.map_err(Error::io("open the lock file", &path))?;
+    let deadline = Instant::now() + MAVEN_MAY_TAKE;
+    while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match errno {
+            _ if cancel.is_cancelled() => return Err(Error::Cancelled),
+            Errno::WOULDBLOCK | Errno::INTR if Instant::now() < deadline => thread::sleep(POLL),
+            Errno::WOULDBLOCK | Errno::INTR => return Err(Error::FetchedElsewhere(MAVEN_MAY_TAKE.as_secs())),
+            _ => return Err(Error::io("lock", &path)(errno.into())),
+        }
+    }
+    Ok(file)
 }
 
 /// The first line of Maven's errors says what happened, the others how to ask Maven for more.

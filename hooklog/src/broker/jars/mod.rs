@@ -4,6 +4,7 @@ mod fetch;
 mod lock;
 
 use super::{Error, VERSION};
+pub(super) use fetch::wait_for_turn;
 use lock::{Depth, Lock};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
