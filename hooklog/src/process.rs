@@ -144,10 +144,15 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
+    /// The kernel lets us go on a moment before the child's command line can be read.
     fn sleeper() -> (Child, Identity) {
         let child = Command::new("sleep").arg("61.25").spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        (child, Identity::of(pid).unwrap())
+        let process = Identity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let deadline = Instant::now() + LONG;
+        while !process.has_argument(b"61.25") && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        (child, process)
     }
 
     #[test]
