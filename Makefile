@@ -18,8 +18,9 @@ help:
 setup:
 	@docker/setup.sh
 
+# Recipes that `up` runs are silent: with --json, stdout belongs to hooklog.
 build: setup
-	$(CARGO) build --locked --package hooklog
+	@$(CARGO) build --locked --package hooklog
 	@mkdir -p bin
 	@cp -f "$(CARGO_TARGET_DIR)/debug/hooklog" bin/hooklog.new && mv -f bin/hooklog.new bin/hooklog
 
@@ -32,4 +33,4 @@ test: setup
 	$(CARGO) test --workspace --locked $(ARGS)
 
 bench: build
-	$(CARGO) run --locked --package hooklog-bench -- $(ARGS)
+	@$(CARGO) run --locked --package hooklog-bench -- $(ARGS)
