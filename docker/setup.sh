@@ -56,33 +56,35 @@ java_package() {
 
 need_cargo() {
     have cargo && return
-    local curl='curl --proto "=https" --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y'
-    have curl || curl="apt-get install -y curl ca-certificates && $curl"
-    fail "cargo is not on the PATH. This line gets it, then open a new shell:  $curl && . \"\$HOME/.cargo/env\""
+    local line='curl --proto "=https" --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . "$HOME/.cargo/env"'
+    have curl || line="${sudo}apt-get install -y curl ca-certificates && $line"
+    fail "cargo is not on the PATH. This line gets it, then start again:  $line"
 }
 
-run_as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+# Where it is set it wins over the PATH, so another Java would not help.
+need_sane_java_home() {
+    [ -z "${JAVA_HOME:-}" ] || java_is_new_enough ||
+        fail "JAVA_HOME is $JAVA_HOME, which is no Java $oldest_java or newer: unset it, or set it to one that is"
 }
 
 install() {
-    local line="apt-get update && apt-get install -y --no-install-recommends $*"
+    local line="${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends $*"
     have apt-get || fail "this is neither Debian nor Ubuntu: install what they call $* and start again"
     say "missing: $*"
-    if [ "$(id -u)" != 0 ] && [ "${YES:-}" != 1 ]; then
-        local sudo=${line/apt-get update &&/sudo apt-get update && sudo}
-        fail "run this line, or start again with YES=1:  $sudo"
-    fi
-    [ "$(id -u)" = 0 ] || have sudo || fail "there is no sudo here: run this line as root:  $line"
+    [ -z "$sudo" ] || [ "${YES:-}" = 1 ] || fail "run this line, or start again with YES=1:  $line"
+    [ -z "$sudo" ] || have sudo || fail "there is no sudo here: run this line as root:  ${line//sudo /}"
     say "running: $line"
-    run_as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail "apt-get update failed: see above"
+    ${sudo}env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail "apt-get update failed: see above"
     # Known only now: which Java this release has.
     mapfile -t packages < <(missing)
-    run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" >&2 ||
+    ${sudo}env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" >&2 ||
         fail "apt-get install failed: see above"
 }
 
+sudo="sudo "
+[ "$(id -u)" != 0 ] || sudo=""
 need_cargo
+need_sane_java_home
 mapfile -t packages < <(missing)
 [ "${#packages[@]}" = 0 ] || install "${packages[@]}"
 mapfile -t packages < <(missing)
