@@ -18,14 +18,6 @@ pub enum Error {
         /// The name that was given.
         name: String,
     },
-    /// A namespace cannot be the scope of a key.
-    #[error("{namespace:?} cannot be the namespace of source {source_name}: use 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit, not acct_...")]
-    Namespace {
-        /// The source it was given for.
-        source_name: String,
-        /// The namespace that was given.
-        namespace: String,
-    },
     /// A source without any secret could verify nothing.
     #[error("source {name} has no signing secret: give it one in secrets or secret_files")]
     NoSecret {
@@ -47,18 +39,15 @@ pub enum Error {
         /// What was asked for.
         seconds: i64,
     },
-    /// A limit of the HTTP edge that would let nothing in.
-    #[error("the limit {name} cannot be 0: leave it out for its default")]
+    /// A limit that would let nothing in.
+    #[error("the limit {name} is so small that nothing could come in: leave it out for its default")]
     Limit {
         /// The limit's name.
         name: &'static str,
     },
     /// Raw without partitions.
-    #[error("raw cannot have {partitions} partitions: give the count that is pinned for it")]
-    Partitions {
-        /// What was asked for.
-        partitions: i32,
-    },
+    #[error("raw cannot have 0 partitions: give the count that is pinned for it")]
+    Partitions,
     /// librdkafka does not take the settings.
     #[error("no Kafka producer can be made of these settings: {reason}; see the [kafka] table of hooklog.toml")]
     Producer {
