@@ -7,13 +7,17 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A signing secret is the empty text.
-    #[error("a signing secret is empty: give the endpoint's whsec_..., from Stripe's dashboard or `stripe listen --print-secret`")]
+    #[error(
+        "a signing secret is empty: give the endpoint's whsec_..., from Stripe's dashboard or `stripe listen --print-secret`"
+    )]
     EmptySecret,
     /// A signing secret has white space in it.
     #[error("a signing secret contains white space: give the whsec_... alone, without blanks or line ends")]
     SecretWithWhiteSpace,
     /// A source's name cannot be a part of a path.
-    #[error("{name:?} cannot be the name of a source: use 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit")]
+    #[error(
+        "{name:?} cannot be the name of a source: use 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit"
+    )]
     SourceName {
         /// The name that was given.
         name: String,
@@ -31,7 +35,9 @@ pub enum Error {
         name: String,
     },
     /// Nothing to listen for.
-    #[error("no source is configured: add [sources.stripe] with its secrets to hooklog.toml, or set HOOKLOG_STRIPE_SECRET")]
+    #[error(
+        "no source is configured: add [sources.stripe] with its secrets to hooklog.toml, or set HOOKLOG_STRIPE_SECRET"
+    )]
     NoSource,
     /// Another tolerance than the fixed one.
     #[error("the tolerance of signatures is fixed at 300 s and cannot be {seconds}: remove the setting")]

@@ -63,7 +63,8 @@ impl Outcome {
     /// Counts and logs this outcome. Never the body, never the header, never a secret.
     pub(super) fn record(&self, source: &str) {
         let name = source.to_owned();
-        metrics::counter!(measure::REQUESTS, measure::SOURCE => name.clone(), measure::OUTCOME => self.label()).increment(1);
+        metrics::counter!(measure::REQUESTS, measure::SOURCE => name.clone(), measure::OUTCOME => self.label())
+            .increment(1);
         if let Some(reason) = self.reason() {
             metrics::counter!(measure::REFUSALS, measure::SOURCE => name, measure::REASON => reason).increment(1);
         }
@@ -71,13 +72,24 @@ impl Outcome {
             Outcome::Acked { id, position } => tracing::debug!(source, id, %position, "taken in"),
             Outcome::Refused(refusal) => tracing::warn!(source, reason = refusal.label(), "refused: {refusal}"),
             Outcome::Unusable { reason, size, sha256 } => {
-                tracing::error!(source, size, reason, sha256, "verified but unusable, not written: Stripe sent what is no event");
+                tracing::error!(
+                    source,
+                    size,
+                    reason,
+                    sha256,
+                    "verified but unusable, not written: Stripe sent what is no event"
+                );
             }
             Outcome::Unread(Unread::TooLarge) => {
-                tracing::error!(source, "a body above the cap was refused; if it was Stripe's, it is lost after three days");
+                tracing::error!(
+                    source,
+                    "a body above the cap was refused; if it was Stripe's, it is lost after three days"
+                );
             }
             Outcome::Unread(unread) => tracing::warn!(source, "the body was not read: {unread:?}"),
-            Outcome::Unavailable(rejected) => tracing::warn!(source, reason = rejected.label(), "answered 503: {rejected}"),
+            Outcome::Unavailable(rejected) => {
+                tracing::warn!(source, reason = rejected.label(), "answered 503: {rejected}")
+            }
         }
     }
 }
@@ -91,9 +103,10 @@ impl IntoResponse for Outcome {
             }
             // One text for every reason: a forger learns nothing from it.
             Outcome::Refused(_) => problem(StatusCode::BAD_REQUEST, "the request's signature does not verify"),
-            Outcome::Unusable { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "the body is not a JSON object with a string id of 1 to 255 bytes")
-            }
+            Outcome::Unusable { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the body is not a JSON object with a string id of 1 to 255 bytes",
+            ),
             Outcome::Unread(unread) => unread.into_response(),
             Outcome::Unavailable(_) => retry_later("the event could not be stored now"),
         }
@@ -120,7 +133,8 @@ fn retry_later(detail: &str) -> Response {
 /// Problem details, RFC 9457.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail }).to_string();
+    let body =
+        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail }).to_string();
     (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 

@@ -33,7 +33,8 @@ async fn take(app: &App, source: &Source, request: Request) -> Outcome {
         Ok(whole) => whole,
         Err(unread) => return Outcome::Unread(unread),
     };
-    metrics::histogram!(measure::BODY_BYTES, measure::SOURCE => source.name().to_owned()).record(whole.bytes.len() as f64);
+    metrics::histogram!(measure::BODY_BYTES, measure::SOURCE => source.name().to_owned())
+        .record(whole.bytes.len() as f64);
     match accept(source, &head.headers, &whole.bytes, now(), rand::random()) {
         Ok(record) => store(app, source, record).await,
         Err(outcome) => outcome,
@@ -41,7 +42,13 @@ async fn take(app: &App, source: &Source, request: Request) -> Outcome {
 }
 
 /// The decision: a request that is genuine and an event becomes a record. No IO; time and randomness come from outside.
-fn accept(source: &Source, headers: &HeaderMap, body: &Bytes, now: Millis, random: [u8; 24]) -> Result<Record, Outcome> {
+fn accept(
+    source: &Source,
+    headers: &HeaderMap,
+    body: &Bytes,
+    now: Millis,
+    random: [u8; 24],
+) -> Result<Record, Outcome> {
     let verified = judge(source, headers, body, now).map_err(Outcome::Refused)?;
     // Only what is signed is looked into.
     let envelope = Envelope::read(body).map_err(|why| Outcome::unusable(&why, body))?;

@@ -6,7 +6,7 @@
 mod header;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

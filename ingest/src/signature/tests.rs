@@ -15,7 +15,7 @@ fn v1(key: &str, time_text: &str, body: &[u8]) -> String {
     hex::encode(mac(&secret(key), time_text.as_bytes(), body))
 }
 
-fn signed(key: &str, time: i64, body: &[u8]) -> String {
+pub(crate) fn signed(key: &str, time: i64, body: &[u8]) -> String {
     format!("t={time},v1={}", v1(key, &time.to_string(), body))
 }
 

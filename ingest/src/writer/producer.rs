@@ -35,7 +35,8 @@ impl Reports {
     fn complain_if_fatal(&self, code: Option<RDKafkaErrorCode>) {
         if code == Some(RDKafkaErrorCode::Fatal) {
             // Full means that a complaint about this producer waits already.
-            let _ = self.fatal.try_send(Fatal { generation: self.generation, acked: self.acked.load(Ordering::Relaxed) });
+            let _ =
+                self.fatal.try_send(Fatal { generation: self.generation, acked: self.acked.load(Ordering::Relaxed) });
         }
     }
 }
@@ -79,7 +80,9 @@ impl Reports {
         self.complain_if_fatal(code);
         match code {
             Some(RDKafkaErrorCode::QueueFull) => Rejected::Full,
-            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::Fatal) => Rejected::Renewing,
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::Fatal) => {
+                Rejected::Renewing
+            }
             Some(RDKafkaErrorCode::MessageTimedOut) => Rejected::Deadline,
             code => Rejected::Kafka(code.unwrap_or(RDKafkaErrorCode::Unknown)),
         }

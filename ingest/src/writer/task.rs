@@ -122,7 +122,8 @@ impl Task {
     }
 
     fn look(&mut self) {
-        self.looking = self.producer.clone().map(|producer| tokio::task::spawn_blocking(move || producer.look(LOOK_PATIENCE)));
+        self.looking =
+            self.producer.clone().map(|producer| tokio::task::spawn_blocking(move || producer.look(LOOK_PATIENCE)));
     }
 
     fn looked(&mut self, readiness: Readiness) {
@@ -149,7 +150,9 @@ impl Task {
         let Some(producer) = self.producer.take() else { return };
         let flushed = tokio::task::spawn_blocking(move || producer.flush(LAST_ANSWERS)).await;
         if !matches!(flushed, Ok(Ok(()))) {
-            tracing::warn!("some records were still unanswered when ingest stopped; their senders got no 200 and try again");
+            tracing::warn!(
+                "some records were still unanswered when ingest stopped; their senders got no 200 and try again"
+            );
         }
     }
 }
