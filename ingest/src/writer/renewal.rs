@@ -46,9 +46,9 @@ impl Renewal {
                 let fruitless = if acked { 0 } else { self.fruitless };
                 Renewal { generation: generation + 1, in_use: false, fruitless }.retry()
             }
-            Happening::Fatal { .. } => (self, Step::None),
             Happening::Made => (Renewal { in_use: true, ..self }, Step::None),
-            Happening::NotMade => self.retry(),
+            Happening::NotMade if !self.in_use => self.retry(),
+            Happening::Fatal { .. } | Happening::NotMade => (self, Step::None),
         }
     }
 
