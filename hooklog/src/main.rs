@@ -1,1 +1,3 @@
+mod settings;
+
 fn main() {}
