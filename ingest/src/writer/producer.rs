@@ -157,6 +157,12 @@ impl Producer {
     pub(super) fn flush(&self, patience: Duration) -> KafkaResult<()> {
         self.inner.flush(patience)
     }
+
+    /// Records that librdkafka has not answered yet.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> i32 {
+        self.inner.in_flight_count()
+    }
 }
 
 fn headers(record: &Record) -> OwnedHeaders {

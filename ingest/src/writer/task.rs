@@ -170,3 +170,83 @@ async fn finished(looking: &mut Option<JoinHandle<Readiness>>) -> Readiness {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hooklog_log::{Connection, Topics};
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::record::tests::record;
+    use crate::writer::Answer;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A task whose broker is never there: what it hands to librdkafka stays in flight.
+    fn task() -> Task {
+        let config = Config {
+            connection: Connection::to("127.0.0.1:1"),
+            topics: Topics::default(),
+            partitions: 4,
+            sources: Vec::new(),
+            tolerance: 300,
+            limits: Limits { ack_timeout: LONG * 10, ..Limits::default() },
+        };
+        Task::new(&config, watch::channel(Readiness::Ready).0).unwrap()
+    }
+
+    fn append(task: &Task) -> oneshot::Receiver<Answer> {
+        let (answer, answered) = oneshot::channel();
+        task.hand_on(Append { record: record("evt_1"), answer });
+        answered
+    }
+
+    async fn answer(answered: oneshot::Receiver<Answer>) -> Answer {
+        timeout(LONG, answered).await.expect("answered long before the record times out").unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_in_flight_when_a_producer_turns_fatal_is_answered_and_its_successor_takes_over() {
+        let mut task = task();
+        let mut in_flight = append(&task);
+        assert!(in_flight.try_recv().is_err());
+        task.complained(Fatal { generation: 1, acked: false });
+        assert_eq!(answer(in_flight).await, Err(Rejected::Renewing));
+        assert_eq!(answer(append(&task)).await, Err(Rejected::Renewing), "while there is no producer");
+        assert!(task.producer.is_none() && task.renew_at > Instant::now());
+        task.renew();
+        assert_eq!((task.producer.is_some(), task.renewal.generation), (true, 2));
+        assert!(append(&task).try_recv().is_err(), "the successor has it");
+    }
+
+    #[tokio::test]
+    async fn a_late_complaint_about_the_predecessor_costs_the_successor_nothing() {
+        let mut task = task();
+        task.complained(Fatal { generation: 1, acked: false });
+        task.renew();
+        let mut in_flight = append(&task);
+        task.complained(Fatal { generation: 1, acked: false });
+        assert!(task.producer.is_some() && in_flight.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nobody_can_send_to_it_any_more() {
+        let (queue, appends) = mpsc::channel(1);
+        let running = tokio::spawn(task().run(appends));
+        drop(queue);
+        timeout(LONG, running).await.expect("it ends").unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_handed_to_kafka() {
+        let task = task();
+        drop(append(&task));
+        let (answer, answered) = oneshot::channel();
+        drop(answered);
+        let before = task.producer.as_ref().unwrap().waiting();
+        task.hand_on(Append { record: record("evt_2"), answer });
+        assert_eq!(task.producer.as_ref().unwrap().waiting(), before);
+    }
+}
