@@ -5,6 +5,7 @@ mod cli;
 mod datadir;
 mod exit;
 mod process;
+mod settings;
 
 use clap::Parser;
 use std::io::{IsTerminal, Write};
