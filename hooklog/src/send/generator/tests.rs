@@ -282,3 +282,14 @@ fn the_digit_of_pending_webhooks_is_where_it_is_said_to_be() {
         assert_eq!(value["pending_webhooks"], 7);
     }
 }
+
+#[test]
+fn an_oracle_finds_customers_with_and_without_access_and_some_that_hang_on_the_rules() {
+    let oracle = hooklog_oracle::Oracle::from_ordered(Generator::new(plan(20_000)).map(|event| event.body));
+    let (lenient, strict) = (oracle.customers(true), oracle.customers(false));
+    let granted =
+        |customers: &std::collections::BTreeMap<_, bool>| customers.values().filter(|access| **access).count();
+    assert_eq!(lenient.len(), 800);
+    assert!((200..700).contains(&granted(&lenient)), "{}", granted(&lenient));
+    assert!(granted(&strict) + 10 < granted(&lenient), "{} {}", granted(&strict), granted(&lenient));
+}
