@@ -147,13 +147,13 @@ fn tell(outcome: &Outcome, url: &str, json: bool, out: &mut dyn Write, errors: &
     if let Some(failure) = &outcome.failure {
         return refuse(errors, &format!("{failure:#}"));
     }
-    if outcome.was_stopped {
-        writeln!(errors, "stopped before the end")?;
-        return Ok(NOT_ALL_ACKED);
-    }
     if report.posts > 0 && !outcome.was_answered {
         writeln!(errors, "nothing answers at {url}: start it with `hooklog up`, or name another with --url")?;
         return Ok(NOBODY_THERE);
+    }
+    if outcome.was_stopped {
+        writeln!(errors, "stopped before the end")?;
+        return Ok(NOT_ALL_ACKED);
     }
     Ok(if report.not_acked == 0 { 0 } else { NOT_ALL_ACKED })
 }

@@ -14,7 +14,7 @@ use super::client::{Poster, Reply};
 use super::delivery::Post;
 use super::generator::dice::Dice;
 use super::progress::Progress;
-use super::retry::{Patience, Verdict, judge};
+use super::retry::{Answer, Patience, Verdict, judge};
 use super::tally::{Report, Tally};
 
 /// What a run needs.
@@ -190,6 +190,10 @@ impl Run {
 
     fn complain(&self, post: &Post, reply: &Reply) {
         let mut book = hold(&self.book);
+        if reply.answer == Answer::Refused && !book.tally.was_answered() {
+            // There was nobody from the first post on: the others would find nobody either.
+            self.stop.cancel();
+        }
         let mut complaint = format!("{}: {}", reply.answer.name(), reply.text.trim());
         if book.complaints.len() >= MOST_COMPLAINTS && !book.complaints.contains_key(&complaint) {
             complaint = format!("{}: others", reply.answer.name());

@@ -106,27 +106,29 @@ impl Tally {
 impl Report {
     /// For people.
     pub(super) fn table(&self) -> String {
-        let mut facts = Table::new();
-        facts.load_style(presets::UTF8_FULL_CONDENSED).set_header(["", "count"]);
-        facts.add_row(["events", &self.events.to_string()]);
-        facts.add_row(["posts", &self.posts.to_string()]);
-        for (status, count) in &self.by_status {
-            facts.add_row([explain(status), count.to_string()]);
-        }
-        facts.add_row(["not acknowledged", &self.not_acked.to_string()]);
-        let mut latency = Table::new();
-        latency.load_style(presets::UTF8_FULL_CONDENSED).set_header(["latency", "ms"]);
+        let counts = [("events", self.events), ("posts", self.posts)];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count.to_string()));
+        let statuses = self.by_status.iter().map(|(status, count)| (explain(status), count.to_string()));
+        let rest = ("not acknowledged".to_owned(), self.not_acked.to_string());
+        let facts = table(["", "count"], counts.into_iter().chain(statuses).chain([rest]));
         let of = &self.latency_ms;
-        for (name, value) in [("p50", of.p50), ("p90", of.p90), ("p99", of.p99), ("max", of.max)] {
-            latency.add_row([name.to_owned(), format!("{value:.1}")]);
-        }
-        for table in [&mut facts, &mut latency] {
-            if let Some(column) = table.column_mut(1) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        format!("{facts}\n{latency}\n{:.1} s, {} acknowledged a second", self.seconds, self.per_second)
+        let latency = [("p50", of.p50), ("p90", of.p90), ("p99", of.p99), ("max", of.max)];
+        let latency = table(["latency", "ms"], latency.map(|(name, ms)| (name.to_owned(), format!("{ms:.1}"))));
+        let pace = format!("{:.1} s, {} acknowledged a second", self.seconds, self.per_second);
+        if self.acked == 0 { facts.to_string() } else { format!("{facts}\n{latency}\n{pace}") }
     }
+}
+
+fn table(header: [&str; 2], rows: impl IntoIterator<Item = (String, String)>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    for (name, value) in rows {
+        table.add_row([name, value]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 fn explain(status: &str) -> String {

@@ -208,8 +208,18 @@ fn where_nobody_listens_the_way_out_is_named() {
         let ended = send_to(address, flags);
         assert_eq!(ended.code, 3);
         assert!(ended.errors.contains("hooklog up"), "{}", ended.errors);
-        assert_eq!(ended.report()["not_acked"], 3);
+        assert!(ended.report()["not_acked"].as_u64().is_some_and(|count| count > 0), "{}", ended.out);
     }
+}
+
+#[test]
+fn where_nobody_listens_not_every_event_is_tried_in_vain() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let ended = send_to(address, &["--events", "10000", "--concurrency", "2"]);
+    assert_eq!(ended.code, 3);
+    assert!(ended.report()["posts"].as_u64().is_some_and(|posts| posts < 100), "{}", ended.out);
 }
 
 #[test]
@@ -254,6 +264,30 @@ fn wrong_use_is_said_and_nothing_is_sent() {
     assert!(Command::try_parse_from(["send", "--events", "0"]).is_err());
     assert!(Command::try_parse_from(["send", "--duplicates", "-1"]).is_err());
     assert!(Command::try_parse_from(["send", "--retry-for", "5"]).is_err());
+}
+
+/// The binary's common flags are global, and stand before or behind the command.
+#[test]
+fn flags_that_the_binary_shares_are_taken_from_either_place() {
+    #[derive(Parser)]
+    struct Binary {
+        #[arg(long, global = true)]
+        data_dir: Option<std::path::PathBuf>,
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: Sub,
+    }
+    #[derive(clap::Subcommand)]
+    enum Sub {
+        Send(Args),
+    }
+    for flags in [["h", "--data-dir", "d", "--json", "send"], ["h", "send", "--data-dir", "d", "--json"]] {
+        let binary = Binary::try_parse_from(flags).expect("the flags are right");
+        let Sub::Send(args) = binary.command;
+        assert_eq!((args.json, args.data_dir), (true, Some("d".into())));
+        assert_eq!((binary.json, binary.data_dir), (true, Some("d".into())));
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ fn subject(event: &Value) -> Option<String> {
     let kind = object["object"].as_str().unwrap_or_default();
     let named = if OF_A_CUSTOMER.contains(&kind) {
         id(&object["customer"])
+    } else if kind == "charge" {
+        id(&object["payment_intent"])
     } else if OF_A_PAYMENT.contains(&kind) {
         payment_root(object)
     } else {

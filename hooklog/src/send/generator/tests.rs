@@ -293,3 +293,26 @@ fn an_oracle_finds_customers_with_and_without_access_and_some_that_hang_on_the_r
     assert!((200..700).contains(&granted(&lenient)), "{}", granted(&lenient));
     assert!(granted(&strict) + 10 < granted(&lenient), "{} {}", granted(&strict), granted(&lenient));
 }
+
+/// The oracle and the pipeline's own table were written apart from each other: here they meet.
+#[test]
+fn every_event_gets_the_same_subject_from_the_pipeline_and_from_the_oracle() {
+    let raw: Vec<_> = Generator::new(plan(20_000))
+        .zip(0..)
+        .map(|(event, offset)| hooklog_oracle::RawRecord {
+            partition: 0,
+            offset,
+            namespace: "stripe".to_owned(),
+            id: event.id,
+            value: event.body,
+            timestamp_ms: offset,
+        })
+        .collect();
+    let expected = hooklog_oracle::expected_events(&raw);
+    assert_eq!(expected.len(), raw.len());
+    for event in &expected {
+        let envelope = hooklog_schemas::Envelope::read(&event.value).expect("the generator's bodies are usable");
+        assert_eq!(envelope.id, event.id);
+        assert_eq!(hooklog_schemas::Subject::of(&envelope, "stripe").to_string(), event.key);
+    }
+}
