@@ -190,7 +190,7 @@ fn previous_attributes_are_what_was_before_and_all_of_it() {
 #[test]
 fn created_grows_strictly_for_each_object_unless_asked_otherwise() {
     let mut last: HashMap<String, i64> = HashMap::new();
-    for event in bodies(plan(20_000)) {
+    for event in bodies(plan(8_000)) {
         let (Some(id), Some(created)) = (object(&event)["id"].as_str(), event["created"].as_i64()) else { continue };
         if let Some(before) = last.insert(id.to_owned(), created) {
             assert!(before < created, "{event}");
@@ -234,7 +234,7 @@ fn within_a_second_the_order_can_be_told_from_the_bodies() {
 
 #[test]
 fn two_partial_refunds_add_up() {
-    let events = bodies(plan(20_000));
+    let events = bodies(plan(8_000));
     let mut refunded: HashMap<String, Vec<i64>> = HashMap::new();
     for event in events.iter().filter(|event| kind(event) == "charge.refunded") {
         let amount = object(event)["amount_refunded"].as_i64().expect("a number");
