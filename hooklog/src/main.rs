@@ -5,6 +5,7 @@ mod cli;
 mod datadir;
 mod exit;
 mod process;
+mod send;
 mod settings;
 
 use clap::Parser;
