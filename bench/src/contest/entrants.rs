@@ -1,0 +1,142 @@
+//! The three that are compared, each as the command line that starts it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Entrant {
+    /// The bare librdkafka loop
+    Limit,
+    /// `hooklog process`
+    Processor,
+    /// Kafka Streams with exactly_once_v2
+    Streams,
+}
+
+/// What every entrant is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Race {
+    pub(crate) brokers: String,
+    pub(crate) prefix: String,
+    /// Records in raw.
+    pub(crate) total: i64,
+    pub(crate) deadline_seconds: u64,
+    /// An empty directory of this run alone.
+    pub(crate) dir: PathBuf,
+    pub(crate) limit_workers: i32,
+    pub(crate) hooklog: PathBuf,
+    pub(crate) streams: PathBuf,
+}
+
+impl Race {
+    pub(crate) fn raw(&self) -> String {
+        format!("{}raw", self.prefix)
+    }
+
+    pub(crate) fn events(&self) -> String {
+        format!("{}events", self.prefix)
+    }
+}
+
+/// How to start an entrant, and the group it commits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) group: String,
+}
+
+/// Kafka Streams' own tuning: see the README for how each was chosen.
+const STREAMS_SETTINGS: &[(&str, &str)] = &[];
+const STREAMS_THREADS: &str = "2";
+const JAVA_OPTIONS: &[&str] = &[];
+
+impl Entrant {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Processor => "processor",
+            Self::Streams => "streams",
+        }
+    }
+
+    pub(crate) fn start(self, race: &Race) -> Result<Start> {
+        match self {
+            Self::Limit => limit(race),
+            Self::Processor => Ok(processor(race)),
+            Self::Streams => Ok(streams(race)),
+        }
+    }
+
+    /// True where it drops duplicates, so that events must hold every event once.
+    pub(crate) fn dedups(self) -> bool {
+        self != Self::Limit
+    }
+
+    /// True where it ends by itself when it is done.
+    pub(crate) fn ends_alone(self) -> bool {
+        self != Self::Processor
+    }
+}
+
+fn limit(race: &Race) -> Result<Start> {
+    let group = "bench-limit".to_owned();
+    let args = pairs(&[
+        ("--brokers", &race.brokers),
+        ("--raw", &race.raw()),
+        ("--events", &race.events()),
+        ("--group", &group),
+        ("--workers", &race.limit_workers.to_string()),
+        ("--deadline-seconds", &race.deadline_seconds.to_string()),
+    ]);
+    let args = std::iter::once(OsString::from("loop")).chain(args).collect();
+    Ok(Start { program: std::env::current_exe()?, args, group })
+}
+
+fn processor(race: &Race) -> Start {
+    let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.prefix)]);
+    args.insert(0, "process".into());
+    args.extend(["--data-dir".into(), race.dir.join("data").into()]);
+    Start { program: race.hooklog.clone(), args, group: format!("{}processor", race.prefix) }
+}
+
+fn streams(race: &Race) -> Start {
+    let group = "bench-streams".to_owned();
+    let target = race.streams.join("target");
+    let classpath = format!("{}:{}", target.join("bench-streams.jar").display(), target.join("libs/*").display());
+    let mut args: Vec<OsString> = JAVA_OPTIONS.iter().map(OsString::from).collect();
+    args.extend(["-cp".into(), classpath.into(), "org.hooklog.bench.Main".into()]);
+    args.extend(pairs(&[
+        ("--brokers", &race.brokers),
+        ("--raw", &race.raw()),
+        ("--events", &race.events()),
+        ("--group", &group),
+        ("--records", &race.total.to_string()),
+        ("--threads", STREAMS_THREADS),
+        ("--deadline-seconds", &race.deadline_seconds.to_string()),
+        ("--state-dir", &race.dir.join("state").display().to_string()),
+    ]));
+    args.extend(STREAMS_SETTINGS.iter().flat_map(|(name, value)| [format!("--set.{name}").into(), value.into()]));
+    Start { program: "java".into(), args, group }
+}
+
+fn pairs(given: &[(&str, &str)]) -> Vec<OsString> {
+    given.iter().flat_map(|(name, value)| [OsString::from(name), OsString::from(value)]).collect()
+}
+
+/// Builds the Kafka Streams program; quick when nothing changed.
+pub(crate) fn build_streams(dir: &Path) -> Result<()> {
+    let pom = dir.join("pom.xml");
+    let status =
+        Command::new("mvn").args(["-q", "-B", "-f"]).arg(&pom).arg("package").stdin(Stdio::null()).status().context(
+            "cannot run mvn: install Maven and a JDK (Debian: apt-get install maven openjdk-17-jdk-headless)",
+        )?;
+    ensure!(status.success(), "mvn could not build {}: see above; it needs Maven Central once", pom.display());
+    Ok(())
+}
