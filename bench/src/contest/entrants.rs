@@ -1,11 +1,14 @@
 //! The three that are compared, each as the command line that starts it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+
+use super::Options;
 
 /// One of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -23,24 +26,20 @@ pub(crate) enum Entrant {
 #[derive(Debug, Clone)]
 pub(crate) struct Race {
     pub(crate) brokers: String,
-    pub(crate) prefix: String,
     /// Records in raw.
     pub(crate) total: i64,
-    pub(crate) deadline_seconds: u64,
     /// An empty directory of this run alone.
     pub(crate) dir: PathBuf,
-    pub(crate) limit_workers: i32,
-    pub(crate) hooklog: PathBuf,
-    pub(crate) streams: PathBuf,
+    pub(crate) options: Options,
 }
 
 impl Race {
     pub(crate) fn raw(&self) -> String {
-        format!("{}raw", self.prefix)
+        format!("{}raw", self.options.prefix)
     }
 
     pub(crate) fn events(&self) -> String {
-        format!("{}events", self.prefix)
+        format!("{}events", self.options.prefix)
     }
 }
 
@@ -54,7 +53,6 @@ pub(crate) struct Start {
 
 /// Kafka Streams' own tuning: see the README for how each was chosen.
 const STREAMS_SETTINGS: &[(&str, &str)] = &[];
-const STREAMS_THREADS: &str = "2";
 const JAVA_OPTIONS: &[&str] = &[];
 
 impl Entrant {
@@ -92,25 +90,25 @@ fn limit(race: &Race) -> Result<Start> {
         ("--raw", &race.raw()),
         ("--events", &race.events()),
         ("--group", &group),
-        ("--workers", &race.limit_workers.to_string()),
-        ("--deadline-seconds", &race.deadline_seconds.to_string()),
+        ("--workers", &race.options.limit_workers.to_string()),
+        ("--deadline-seconds", &race.options.deadline_seconds.to_string()),
     ]);
     let args = std::iter::once(OsString::from("loop")).chain(args).collect();
     Ok(Start { program: std::env::current_exe()?, args, group })
 }
 
 fn processor(race: &Race) -> Start {
-    let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.prefix)]);
+    let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.options.prefix)]);
     args.insert(0, "process".into());
     args.extend(["--data-dir".into(), race.dir.join("data").into()]);
-    Start { program: race.hooklog.clone(), args, group: format!("{}processor", race.prefix) }
+    Start { program: race.options.hooklog.clone(), args, group: format!("{}processor", race.options.prefix) }
 }
 
 fn streams(race: &Race) -> Start {
     let group = "bench-streams".to_owned();
-    let target = race.streams.join("target");
+    let target = race.options.streams.join("target");
     let classpath = format!("{}:{}", target.join("bench-streams.jar").display(), target.join("libs/*").display());
-    let mut args: Vec<OsString> = JAVA_OPTIONS.iter().map(OsString::from).collect();
+    let mut args = java_options(&race.options);
     args.extend(["-cp".into(), classpath.into(), "org.hooklog.bench.Main".into()]);
     args.extend(pairs(&[
         ("--brokers", &race.brokers),
@@ -118,12 +116,26 @@ fn streams(race: &Race) -> Start {
         ("--events", &race.events()),
         ("--group", &group),
         ("--records", &race.total.to_string()),
-        ("--threads", STREAMS_THREADS),
-        ("--deadline-seconds", &race.deadline_seconds.to_string()),
+        ("--threads", &race.options.streams_threads.to_string()),
+        ("--deadline-seconds", &race.options.deadline_seconds.to_string()),
         ("--state-dir", &race.dir.join("state").display().to_string()),
     ]));
-    args.extend(STREAMS_SETTINGS.iter().flat_map(|(name, value)| [format!("--set.{name}").into(), value.into()]));
+    args.extend(streams_settings(&race.options));
     Start { program: "java".into(), args, group }
+}
+
+fn java_options(options: &Options) -> Vec<OsString> {
+    if options.java_options.is_empty() {
+        return JAVA_OPTIONS.iter().map(OsString::from).collect();
+    }
+    options.java_options.iter().map(OsString::from).collect()
+}
+
+/// What was asked for comes last and so wins.
+fn streams_settings(options: &Options) -> Vec<OsString> {
+    let asked = options.streams_settings.iter().map(|setting| setting.split_once('=').unwrap_or((setting, "")));
+    let settings: BTreeMap<&str, &str> = STREAMS_SETTINGS.iter().copied().chain(asked).collect();
+    settings.into_iter().flat_map(|(name, value)| [format!("--set.{name}").into(), value.into()]).collect()
 }
 
 fn pairs(given: &[(&str, &str)]) -> Vec<OsString> {

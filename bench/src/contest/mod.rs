@@ -30,14 +30,23 @@ pub(crate) struct Options {
     #[arg(long, default_value = "bench.")]
     pub(crate) prefix: String,
     /// The program whose `process` is measured
-    #[arg(long, default_value = "bin/hooklog")]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../bin/hooklog"))]
     pub(crate) hooklog: PathBuf,
     /// The Maven project of the Kafka Streams program
-    #[arg(long, default_value = "bench/streams")]
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/streams"))]
     pub(crate) streams: PathBuf,
     /// Threads of the bare loop
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=4))]
     pub(crate) limit_workers: i32,
+    /// Stream threads of Kafka Streams
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) streams_threads: u32,
+    /// A setting of Kafka Streams, as name=value, over those that the bench gives it
+    #[arg(long = "streams-set", value_name = "NAME=VALUE")]
+    pub(crate) streams_settings: Vec<String>,
+    /// An option of the JVM that Kafka Streams runs in, instead of those that the bench gives it
+    #[arg(long = "java-option", value_name = "OPTION", allow_hyphen_values = true)]
+    pub(crate) java_options: Vec<String>,
     /// A run that takes longer is given up
     #[arg(long, default_value_t = 300)]
     pub(crate) deadline_seconds: u64,
@@ -93,7 +102,7 @@ fn measure(entrant: Entrant, race: &Race, start: &entrants::Start) -> Result<Fig
     let mut program = Program::start(entrant.name(), &start.program, &start.args, &race.dir)?;
     let raw = race.raw();
     let watched = Watched { brokers: &race.brokers, raw: &raw, group: &start.group };
-    let within = Duration::from_secs(race.deadline_seconds);
+    let within = Duration::from_secs(race.options.deadline_seconds);
     let samples = observe::watch(&mut program, &watched, began, race.total, within)?;
     if entrant.ends_alone() {
         program.wait(Duration::from_secs(60))?;
@@ -128,14 +137,5 @@ fn race(brokers: &str, options: &Options, dir: PathBuf) -> Result<Race> {
     let observer: BaseConsumer = clients::observer(brokers, "hooklog-bench-contest").create()?;
     let total = topics::ends(&observer, &format!("{}raw", options.prefix))?.iter().sum();
     ensure!(total > 0, "{}raw is empty: fill it with `hooklog-bench load`", options.prefix);
-    Ok(Race {
-        brokers: brokers.to_owned(),
-        prefix: options.prefix.clone(),
-        total,
-        deadline_seconds: options.deadline_seconds,
-        dir,
-        limit_workers: options.limit_workers,
-        hooklog: options.hooklog.clone(),
-        streams: options.streams.clone(),
-    })
+    Ok(Race { brokers: brokers.to_owned(), total, dir, options: options.clone() })
 }

@@ -164,18 +164,41 @@ fn charge(draw: &mut Draw, number: u64, customer: &str) -> Event {
 }
 
 /// Stripe writes `type` last, so whoever wants it reads the whole body. What is missing to [`SIZE`] goes into the
-/// object's metadata, as text that compresses about as well as ids do.
+/// object's metadata, as text that is the same everywhere: most of a real body is names, nulls and false, too.
 fn envelope(kind: &str, draw: &mut Draw, created: u64, object_id: &str, object: &str) -> Event {
     let (id, request) = (format!("evt_1{}", draw.token(23)), draw.token(14));
     let head = format!(
-        "{{\n  \"id\": \"{id}\",\n  \"object\": \"event\",\n  \"api_version\": \"2025-03-31.basil\",\n  \"created\": {created},\n  \"data\": {{\n    \"object\": {{\n{object},\n      \"metadata\": {{\n        \"order\": \""
+        r#"{{
+  "id": "{id}",
+  "object": "event",
+  "api_version": "2025-03-31.basil",
+  "created": {created},
+  "data": {{
+    "object": {{
+{object},
+      "metadata": {{
+        "terms": ""#
     );
     let tail = format!(
-        "\"\n      }}\n    }}\n  }},\n  \"livemode\": true,\n  \"pending_webhooks\": 1,\n  \"request\": {{\n    \"id\": \"req_{request}\",\n    \"idempotency_key\": null\n  }},\n  \"type\": \"{kind}\"\n}}"
+        r#""
+      }}
+    }}
+  }},
+  "livemode": true,
+  "pending_webhooks": 1,
+  "request": {{
+    "id": "req_{request}",
+    "idempotency_key": null
+  }},
+  "type": "{kind}"
+}}"#
     );
-    let fill = draw.token(SIZE.saturating_sub(head.len() + tail.len()));
+    let fill: String = TERMS.chars().cycle().take(SIZE.saturating_sub(head.len() + tail.len())).collect();
     Event { id, created, object: object_id.to_owned(), body: format!("{head}{fill}{tail}").into_bytes() }
 }
+
+const TERMS: &str = "Billed in advance on the same day of each month until it is cancelled. Changes of plan are prorated to \
+                     the second; what was paid too much is credited to the next invoice. ";
 
 #[cfg(test)]
 mod tests {
