@@ -11,7 +11,7 @@ use crate::latency::{Pace, hop, post::Caller, visible};
 use crate::load;
 use crate::report::{Report, Waits};
 use crate::scratch;
-use crate::service::Service;
+use crate::service::{self, Service};
 
 const SECRET: &str = "whsec_of_the_bench_which_guards_nothing";
 
@@ -19,7 +19,7 @@ const SECRET: &str = "whsec_of_the_bench_which_guards_nothing";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// Use this cluster for the races instead of starting a broker
-    #[arg(long, env = "HOOKLOG_BROKERS")]
+    #[arg(long)]
     pub(crate) brokers: Option<String>,
     /// Records in raw
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=20_000_000))]
@@ -47,12 +47,21 @@ pub(crate) struct Args {
     pub(crate) pace: Pace,
 }
 
+impl Args {
+    fn needs_hooklog(&self) -> bool {
+        self.brokers.is_none() || !self.no_latency || !self.without.contains(&Entrant::Processor)
+    }
+}
+
 /// Runs everything and returns what to print.
 ///
 /// # Errors
 /// When something cannot be started, fails, is too late, or an entrant wrote what it should not have written.
 /// An aim that is missed is no error: it stands in the table.
 pub(crate) fn run(args: &Args, say: &dyn Fn(&str)) -> Result<String> {
+    if args.needs_hooklog() {
+        service::program(&args.options.hooklog)?;
+    }
     let dir = scratch::make("all")?;
     let runs = with_broker(args, &dir, |brokers| races(args, brokers, say))?;
     let waits = if args.no_latency { Vec::new() } else { waits(args, &dir, say)? };

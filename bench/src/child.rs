@@ -35,11 +35,9 @@ impl Program {
     ) -> Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "--"])
-            .arg(program)
-            .args(args)
+        let child = sealed(Command::new("setpriv").args(["--pdeathsig", "TERM", "--"]).arg(program).args(args))
             .envs(environment.iter().copied())
+            .current_dir(logs)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -98,6 +96,15 @@ impl Program {
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
         bail!("{} ended with {status}. The end of {}:\n{tail}", self.name, self.log.display());
     }
+}
+
+/// Without the caller's `HOOKLOG_...` variables, and away from its `hooklog.toml`: either might name a cluster that is
+/// in use, into which a bench must not write.
+fn sealed(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKLOG_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 impl Drop for Program {

@@ -58,7 +58,7 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 struct HopArgs {
     /// Addresses of the Kafka brokers
-    #[arg(long, env = "HOOKLOG_BROKERS")]
+    #[arg(long)]
     brokers: String,
     /// Begins the name of every topic
     #[arg(long, default_value = "bench.")]

@@ -1,7 +1,7 @@
 //! Hooklog's own long-running commands as children: started, waited for until they say that they are ready.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -46,12 +46,17 @@ impl Service {
     }
 
     fn start(name: &str, hooklog: &Path, args: &[&str], environment: &[(&str, &str)], dir: &Path) -> Result<Self> {
-        ensure!(hooklog.exists(), "{} is not there: run `make build` first", hooklog.display());
-        let mut program = Program::start_with(name, hooklog, args, environment, dir)?;
+        let mut program = Program::start_with(name, &program(hooklog)?, args, environment, dir)?;
         let lines = read(program.output()?);
         let ready = wait(&mut program, &lines, name)?;
         Ok(Self { program, ready })
     }
+}
+
+/// The program's own path: a child is started in another directory than ours.
+pub(crate) fn program(hooklog: &Path) -> Result<PathBuf> {
+    let missing = || format!("{} is not there: run `make build`, or name it with --hooklog", hooklog.display());
+    hooklog.canonicalize().with_context(missing)
 }
 
 /// Reads on after the first line too: a child whose pipe is full would stand still.

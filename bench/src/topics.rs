@@ -7,13 +7,14 @@ use hooklog_log::native;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use crate::clients;
 
 /// Partitions of every topic of the bench, as `up`'s own broker pins them.
 pub(crate) const PARTITIONS: i32 = 4;
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Longer than a session: the member that a stopped program was is in its group until then.
+const DEADLINE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whose clock gives a record its time.
@@ -30,7 +31,7 @@ pub(crate) fn fresh(brokers: &str, topic: &str, clock: Clock) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = clients::plain(brokers).create()?;
     delete(brokers, &[topic])?;
     let deadline = Instant::now() + DEADLINE;
-    while !create(&admin, topic, clock)? {
+    while !create(brokers, &admin, topic, clock)? {
         ensure!(Instant::now() < deadline, "topic {topic} is still being deleted after {DEADLINE:?}: try again later");
         std::thread::sleep(PAUSE);
     }
@@ -40,7 +41,7 @@ pub(crate) fn fresh(brokers: &str, topic: &str, clock: Clock) -> Result<()> {
 /// Asks the broker to delete `topics`; those that are not there are not missed.
 pub(crate) fn delete(brokers: &str, topics: &[&str]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = clients::plain(brokers).create()?;
-    for outcome in wait(admin.delete_topics(topics, &options()))?? {
+    for outcome in ask(brokers, admin.delete_topics(topics, &options()))? {
         match outcome {
             Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
             Err((topic, code)) => bail!("cannot delete topic {topic}: {code}"),
@@ -54,7 +55,7 @@ pub(crate) fn forget_group(brokers: &str, group: &str) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = clients::plain(brokers).create()?;
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match wait(admin.delete_groups(&[group], &options()))??.pop().context("no answer about the group")? {
+        match ask(brokers, admin.delete_groups(&[group], &options()))?.pop().context("no answer about the group")? {
             Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => return Ok(()),
             Err((_, RDKafkaErrorCode::NonEmptyGroup)) if Instant::now() < deadline => std::thread::sleep(PAUSE),
             Err((_, code)) => bail!("cannot delete group {group}: {code}"),
@@ -88,7 +89,7 @@ pub(crate) fn id(brokers: &str, topic: &str) -> Result<String> {
     Ok(ids.into_iter().next().flatten().with_context(|| format!("topic {topic} is not there"))?.0)
 }
 
-fn create(admin: &AdminClient<DefaultClientContext>, topic: &str, clock: Clock) -> Result<bool> {
+fn create(brokers: &str, admin: &AdminClient<DefaultClientContext>, topic: &str, clock: Clock) -> Result<bool> {
     let kind = match clock {
         Clock::Broker => "LogAppendTime",
         Clock::Producer => "CreateTime",
@@ -99,7 +100,7 @@ fn create(admin: &AdminClient<DefaultClientContext>, topic: &str, clock: Clock) 
         .set("cleanup.policy", "delete")
         .set("retention.ms", "-1")
         .set("max.message.bytes", "2097152");
-    match wait(admin.create_topics([&wanted], &options()))??.pop().context("no answer about the topic")? {
+    match ask(brokers, admin.create_topics([&wanted], &options()))?.pop().context("no answer about the topic")? {
         Ok(_) => Ok(true),
         Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(false),
         Err((_, code)) => bail!("cannot create topic {topic}: {code}"),
@@ -110,6 +111,7 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(DEADLINE)).operation_timeout(Some(DEADLINE))
 }
 
-fn wait<F: Future>(future: F) -> Result<F::Output> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+fn ask<T>(brokers: &str, question: impl Future<Output = KafkaResult<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(question).with_context(|| format!("no answer from the Kafka brokers at {brokers}: are they up?"))
 }

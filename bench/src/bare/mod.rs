@@ -17,7 +17,7 @@ use worker::{Cadence, Route, Worker};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// Addresses of the Kafka brokers
-    #[arg(long, env = "HOOKLOG_BROKERS")]
+    #[arg(long)]
     pub(crate) brokers: String,
     /// Topic to read, from its beginning to the end it has now
     #[arg(long, default_value = "bench.raw")]

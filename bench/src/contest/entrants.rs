@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::Options;
+use crate::service;
 
 /// One of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -41,6 +42,12 @@ impl Race {
     pub(crate) fn events(&self) -> String {
         format!("{}events", self.options.prefix)
     }
+
+    /// A group for this run alone: Kafka Streams does not leave its group, whose offsets cannot be deleted for a while.
+    fn own_group(&self) -> Result<String> {
+        let name = self.dir.file_name().context("the run has no directory")?;
+        Ok(name.to_string_lossy().into_owned())
+    }
 }
 
 /// How to start an entrant, and the group it commits for.
@@ -67,8 +74,8 @@ impl Entrant {
     pub(crate) fn start(self, race: &Race) -> Result<Start> {
         match self {
             Self::Limit => limit(race),
-            Self::Processor => Ok(processor(race)),
-            Self::Streams => Ok(streams(race)),
+            Self::Processor => processor(race),
+            Self::Streams => streams(race),
         }
     }
 
@@ -84,7 +91,7 @@ impl Entrant {
 }
 
 fn limit(race: &Race) -> Result<Start> {
-    let group = "bench-limit".to_owned();
+    let group = race.own_group()?;
     let args = pairs(&[
         ("--brokers", &race.brokers),
         ("--raw", &race.raw()),
@@ -97,16 +104,17 @@ fn limit(race: &Race) -> Result<Start> {
     Ok(Start { program: std::env::current_exe()?, args, group })
 }
 
-fn processor(race: &Race) -> Start {
+fn processor(race: &Race) -> Result<Start> {
     let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.options.prefix)]);
     args.insert(0, "process".into());
     args.extend(["--data-dir".into(), race.dir.join("data").into()]);
-    Start { program: race.options.hooklog.clone(), args, group: format!("{}processor", race.options.prefix) }
+    let group = format!("{}processor", race.options.prefix);
+    Ok(Start { program: service::program(&race.options.hooklog)?, args, group })
 }
 
-fn streams(race: &Race) -> Start {
-    let group = "bench-streams".to_owned();
-    let target = race.options.streams.join("target");
+fn streams(race: &Race) -> Result<Start> {
+    let group = race.own_group()?;
+    let target = race.options.streams.join("target").canonicalize().context("Kafka Streams is not built")?;
     let classpath = format!("{}:{}", target.join("bench-streams.jar").display(), target.join("libs/*").display());
     let mut args = java_options(&race.options);
     args.extend(["-cp".into(), classpath.into(), "org.hooklog.bench.Main".into()]);
@@ -121,7 +129,7 @@ fn streams(race: &Race) -> Start {
         ("--state-dir", &race.dir.join("state").display().to_string()),
     ]));
     args.extend(streams_settings(&race.options));
-    Start { program: "java".into(), args, group }
+    Ok(Start { program: "java".into(), args, group })
 }
 
 fn java_options(options: &Options) -> Vec<OsString> {

@@ -56,7 +56,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// Addresses of the Kafka brokers
-    #[arg(long, env = "HOOKLOG_BROKERS")]
+    #[arg(long)]
     pub(crate) brokers: String,
     /// How to run it
     #[command(flatten)]
@@ -87,7 +87,9 @@ pub(crate) fn run(entrant: Entrant, args: &Args) -> Result<String> {
 pub(crate) fn once(entrant: Entrant, brokers: &str, options: &Options) -> Result<Run> {
     let race = race(brokers, options, scratch::make(entrant.name())?)?;
     let start = entrant.start(&race)?;
-    topics::forget_group(brokers, &start.group)?;
+    if !entrant.ends_alone() {
+        topics::forget_group(brokers, &start.group)?;
+    }
     topics::fresh(brokers, &race.events(), Clock::Producer)?;
     let figures = measure(entrant, &race, &start)?;
     let written = verdict::read(brokers, &race.events(), Duration::from_secs(options.deadline_seconds))?;

@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// Addresses of the Kafka brokers
-    #[arg(long, env = "HOOKLOG_BROKERS")]
+    #[arg(long)]
     pub(crate) brokers: String,
     /// Begins the name of every topic
     #[arg(long, default_value = "bench.")]
