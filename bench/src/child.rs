@@ -117,3 +117,46 @@ impl Drop for Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::Program;
+    use crate::scratch;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn shell(name: &str, script: &str) -> (Program, std::path::PathBuf) {
+        let dir = scratch::make(name).expect("a directory");
+        let program = Program::start(name, Path::new("sh"), &["-c", script], &dir).expect("a shell");
+        (program, dir)
+    }
+
+    #[test]
+    fn a_program_that_fails_is_reported_with_the_end_of_its_log() {
+        let (mut program, dir) = shell("fails", "echo what went wrong >&2; exit 3");
+        let error = program.wait(SOON).expect_err("it failed").to_string();
+        assert!(error.contains("what went wrong") && error.contains("exit status: 3"), "{error}");
+        scratch::remove(&dir).expect("removed");
+    }
+
+    #[test]
+    fn a_program_is_gone_when_its_guard_is() {
+        let (program, dir) = shell("guarded", "exec sleep 600");
+        let process = format!("/proc/{}", program.pid());
+        assert!(Path::new(&process).exists());
+        drop(program);
+        assert!(!Path::new(&process).exists());
+        scratch::remove(&dir).expect("removed");
+    }
+
+    #[test]
+    fn a_program_that_ends_too_late_is_an_error() {
+        let (mut program, dir) = shell("late", "exec sleep 600");
+        assert!(program.wait(Duration::from_millis(50)).is_err());
+        drop(program);
+        scratch::remove(&dir).expect("removed");
+    }
+}
