@@ -80,7 +80,7 @@ fn with_broker<T>(args: &Args, dir: &Path, work: impl FnOnce(&str) -> Result<T>)
 }
 
 fn races(args: &Args, brokers: &str, say: &dyn Fn(&str)) -> Result<Vec<Vec<Run>>> {
-    let entrants = [Entrant::Limit, Entrant::Processor, Entrant::Streams];
+    let entrants = [Entrant::Limit, Entrant::Limit2, Entrant::Processor, Entrant::Streams];
     let entrants: Vec<Entrant> = entrants.into_iter().filter(|entrant| !args.without.contains(entrant)).collect();
     if entrants.contains(&Entrant::Streams) {
         entrants::build_streams(&args.options.streams)?;

@@ -40,8 +40,10 @@ enum Command {
     All(all::Args),
     /// Fill raw
     Load(load::Args),
-    /// Measure the bare loop
+    /// Measure the bare loop in one thread
     Limit(contest::Args),
+    /// Measure the bare loop in two threads
+    Limit2(contest::Args),
     /// Measure `hooklog process`
     Processor(contest::Args),
     /// Measure Kafka Streams
@@ -80,6 +82,7 @@ pub fn run(cli: Cli, say: &dyn Fn(&str)) -> Result<String> {
         Command::Visible(args) => all::run_waits(&args, say),
         Command::Load(args) => load::run(&args).map(|()| format!("{} records in {}raw", args.records, args.prefix)),
         Command::Limit(args) => contest::run(Entrant::Limit, &args),
+        Command::Limit2(args) => contest::run(Entrant::Limit2, &args),
         Command::Processor(args) => contest::run(Entrant::Processor, &args),
         Command::Streams(args) => contest::run(Entrant::Streams, &args),
         Command::Hop(args) => {

@@ -82,21 +82,34 @@ impl Report {
 
 /// What the rates and the CPU of the runs are to each other, for the pairs that ran.
 fn races(runs: &[Vec<Run>]) -> Vec<Ratio> {
-    use Entrant::{Limit, Processor, Streams};
     let rate = |run: &Run| run.figures.records_per_second;
     let late_rate = |run: &Run| run.figures.second_half_per_second;
     let cpu = |run: &Run| run.figures.cpu_per_million;
     [
-        ratio("rate: processor / limit", Some(Aim::AtLeast(0.85)), pairs(runs, Processor, Limit, rate)),
-        ratio("rate: processor / streams", Some(Aim::AtLeast(1.8)), pairs(runs, Processor, Streams, rate)),
-        ratio("rate, second half: processor / streams", None, pairs(runs, Processor, Streams, late_rate)),
-        ratio("CPU: processor / limit", None, pairs(runs, Processor, Limit, cpu)),
-        ratio("CPU: processor / streams", None, pairs(runs, Processor, Streams, cpu)),
-        ratio("rate: limit / streams", None, pairs(runs, Limit, Streams, rate)),
+        ratio("rate: processor / limit", Some(Aim::AtLeast(0.85)), pairs(runs, processor, limit, rate)),
+        ratio("rate: processor / streams", Some(Aim::AtLeast(1.8)), pairs(runs, processor, streams, rate)),
+        ratio("rate, second half: processor / streams", None, pairs(runs, processor, streams, late_rate)),
+        ratio("CPU: processor / limit", None, pairs(runs, processor, limit, cpu)),
+        ratio("CPU: processor / streams", None, pairs(runs, processor, streams, cpu)),
+        ratio("rate: limit / streams", None, pairs(runs, limit, streams, rate)),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// One or two threads, whichever was quicker in this round.
+fn limit(round: &[Run]) -> Option<&Run> {
+    let limits = round.iter().filter(|run| run.entrant.is_limit());
+    limits.max_by(|a, b| a.figures.records_per_second.total_cmp(&b.figures.records_per_second))
+}
+
+fn processor(round: &[Run]) -> Option<&Run> {
+    round.iter().find(|run| run.entrant == Entrant::Processor)
+}
+
+fn streams(round: &[Run]) -> Option<&Run> {
+    round.iter().find(|run| run.entrant == Entrant::Streams)
 }
 
 fn of_waits(waits: &[Waits]) -> Vec<Ratio> {
@@ -110,9 +123,10 @@ fn of_waits(waits: &[Waits]) -> Vec<Ratio> {
     .collect()
 }
 
-fn pairs(runs: &[Vec<Run>], over: Entrant, under: Entrant, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
-    let of = |runs: &[Run], wanted| runs.iter().find(|run| run.entrant == wanted).map(&figure);
-    runs.iter().filter_map(|runs| Some(of(runs, over)? / of(runs, under)?)).collect()
+type Pick = fn(&[Run]) -> Option<&Run>;
+
+fn pairs(rounds: &[Vec<Run>], over: Pick, under: Pick, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
+    rounds.iter().filter_map(|round| Some(figure(over(round)?) / figure(under(round)?))).collect()
 }
 
 fn ratio(name: &'static str, aim: Option<Aim>, rounds: Vec<f64>) -> Option<Ratio> {
@@ -189,6 +203,13 @@ mod tests {
         let ratio = find(&report, "rate: processor / limit").expect("both ran");
         assert_eq!((ratio.rounds.as_slice(), ratio.median), ([0.9, 0.8, 0.5].as_slice(), 0.8));
         assert!(find(&report, "rate: processor / streams").is_none(), "streams did not run");
+    }
+
+    #[test]
+    fn the_limit_of_a_round_is_the_quicker_of_one_and_two_threads() {
+        let round = |one, two| vec![run(Entrant::Limit, one), run(Entrant::Limit2, two), run(Entrant::Processor, 80.0)];
+        let report = Report::new(1, vec![round(100.0, 160.0), round(80.0, 40.0)], Vec::new());
+        assert_eq!(find(&report, "rate: processor / limit").expect("both ran").rounds, [0.5, 1.0]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The three that are compared, each as the command line that starts it.
+//! Those that are compared, each as the command line that starts it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,12 +11,14 @@ use serde::Serialize;
 use super::Options;
 use crate::service;
 
-/// One of the three.
+/// One of those that run over the same raw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Entrant {
-    /// The bare librdkafka loop
+    /// The bare librdkafka loop in one thread
     Limit,
+    /// The bare librdkafka loop in two threads
+    Limit2,
     /// `hooklog process`
     Processor,
     /// Kafka Streams with exactly_once_v2
@@ -70,6 +72,7 @@ impl Entrant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit",
+            Self::Limit2 => "limit2",
             Self::Processor => "processor",
             Self::Streams => "streams",
         }
@@ -77,15 +80,21 @@ impl Entrant {
 
     pub(crate) fn start(self, race: &Race) -> Result<Start> {
         match self {
-            Self::Limit => limit(race),
+            Self::Limit => limit(race, 1),
+            Self::Limit2 => limit(race, 2),
             Self::Processor => processor(race),
             Self::Streams => streams(race),
         }
     }
 
+    /// True of the bare loop; the quicker one of a round is that round's limit.
+    pub(crate) fn is_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::Limit2)
+    }
+
     /// True where it drops duplicates, so that events must hold every event once.
     pub(crate) fn dedups(self) -> bool {
-        self != Self::Limit
+        !self.is_limit()
     }
 
     /// True where it ends by itself when it is done.
@@ -94,14 +103,14 @@ impl Entrant {
     }
 }
 
-fn limit(race: &Race) -> Result<Start> {
+fn limit(race: &Race, workers: u32) -> Result<Start> {
     let group = race.own_group()?;
     let args = pairs(&[
         ("--brokers", &race.brokers),
         ("--raw", &race.raw()),
         ("--events", &race.events()),
         ("--group", &group),
-        ("--workers", &race.options.limit_workers.to_string()),
+        ("--workers", &workers.to_string()),
         ("--deadline-seconds", &race.options.deadline_seconds.to_string()),
     ]);
     let args = std::iter::once(OsString::from("loop")).chain(args).collect();
@@ -190,7 +199,7 @@ mod tests {
     #[test]
     fn all_are_told_the_same_brokers_and_topics() {
         let race = race(&["--prefix", "x.", "--hooklog", "/bin/true"]);
-        let (limit, processor) = (limit(&race).expect("a command"), processor(&race).expect("a command"));
+        let (limit, processor) = (limit(&race, 1).expect("a command"), processor(&race).expect("a command"));
         assert_eq!(after(&limit.args, "--raw").as_deref(), Some("x.raw"));
         assert_eq!(after(&limit.args, "--events").as_deref(), Some("x.events"));
         assert_eq!(after(&processor.args, "--prefix").as_deref(), Some("x."));

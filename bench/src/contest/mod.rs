@@ -35,9 +35,6 @@ pub(crate) struct Options {
     /// The Maven project of the Kafka Streams program
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/streams"))]
     pub(crate) streams: PathBuf,
-    /// Threads of the bare loop
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=4))]
-    pub(crate) limit_workers: i32,
     /// Stream threads of Kafka Streams
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     pub(crate) streams_threads: u32,
