@@ -2,9 +2,9 @@
 
 use super::temporary::{Temporary, cancel_when_stdin_closes};
 use super::{Broker, State, VERSION, Wanted, Watch, jars};
-use crate::cli::Common;
 use crate::datadir::{DataDir, RunFile, cache_home};
 use crate::process::Identity;
+use crate::settings::{self, Common};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::io::Write;
@@ -62,7 +62,7 @@ impl Run {
         let temporary = self.temporary(&cancel)?;
         let data = match &temporary {
             Some(temporary) => DataDir::open(temporary.path())?,
-            None => common.open_data_dir()?,
+            None => DataDir::open(&settings::settings(common)?.data_dir)?,
         };
         let wanted = Wanted {
             data_dir: data.path().into(),
