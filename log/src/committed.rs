@@ -1,0 +1,94 @@
+//! A group's committed offsets. They are read *stable*: a transaction that is still open is waited for, never overlooked.
+
+use std::time::{Duration, Instant};
+
+use hooklog_schemas::{NextOffset, Partition};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::connection::{ASK, Connection};
+use crate::error::Error;
+
+/// Between two questions to a coordinator that refuses at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a group has committed for one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The partition.
+    pub partition: Partition,
+    /// Where the group resumes.
+    pub next: NextOffset,
+    /// The text that was committed with it; empty where there was none.
+    pub metadata: String,
+}
+
+/// The stable committed offsets of `group` for those of `partitions` that have one.
+///
+/// A transaction that holds an offset back is waited for, up to `patience`: its owner may be a process that was killed, and
+/// the broker ends such a transaction by itself after its timeout.
+///
+/// # Errors
+/// [`Error::Unreachable`] where the group's coordinator does not answer in time.
+pub fn stable(
+    connection: &Connection,
+    group: &str,
+    topic: &str,
+    partitions: &[Partition],
+    patience: Duration,
+) -> Result<Vec<Committed>, Error> {
+    let consumer = member(connection, group)?;
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(topic, partition.0);
+    }
+    let deadline = Instant::now() + patience;
+    let answer = loop {
+        match consumer.committed_offsets(asked.clone(), ASK) {
+            Ok(answer) => break answer,
+            Err(error) if Instant::now() >= deadline => {
+                return Err(connection.unreachable("for committed offsets")(error));
+            }
+            Err(error) => {
+                tracing::debug!(group, %error, "committed offsets are not stable yet; asking again");
+                consumer.poll(PAUSE);
+            }
+        }
+    };
+    Ok(answer.elements().iter().filter_map(read).collect())
+}
+
+/// Commits `offsets` for `group`, outside of any transaction. The group must have no members.
+///
+/// # Errors
+/// [`Error::Unreachable`] where the coordinator does not answer or the group is not empty.
+pub fn overwrite(connection: &Connection, group: &str, topic: &str, offsets: &[Committed]) -> Result<(), Error> {
+    let consumer = member(connection, group)?;
+    let list = listed(topic, offsets)?;
+    consumer.commit(&list, CommitMode::Sync).map_err(connection.unreachable("to overwrite committed offsets"))
+}
+
+/// `offsets` as the client library wants them.
+///
+/// # Errors
+/// [`Error::Client`] where an offset is negative.
+pub fn listed(topic: &str, offsets: &[Committed]) -> Result<TopicPartitionList, Error> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for committed in offsets {
+        let mut element = list.add_partition(topic, committed.partition.0);
+        element.set_offset(Offset::Offset(committed.next.0)).map_err(Error::Client)?;
+        element.set_metadata(&committed.metadata);
+    }
+    Ok(list)
+}
+
+fn member(connection: &Connection, group: &str) -> Result<BaseConsumer, Error> {
+    let mut config = connection.reader_config(crate::connection::Isolation::Committed);
+    config.set("group.id", group).create().map_err(Error::Client)
+}
+
+fn read(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> Option<Committed> {
+    let Offset::Offset(next) = element.offset() else { return None };
+    let metadata = element.metadata().to_owned();
+    Some(Committed { partition: Partition(element.partition()), next: NextOffset(next), metadata })
+}

@@ -1,0 +1,114 @@
+//! Where Kafka is and how to talk to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
+
+use crate::Error;
+
+/// How long a question to the cluster may take before it counts as unanswered.
+pub const ASK: Duration = Duration::from_secs(15);
+
+/// Brokers and client properties, e.g. `security.protocol`. Its `Debug` shows the names of the properties only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// Properties of librdkafka that every client gets.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Whether a reader sees records of transactions that are open or were aborted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Only what was committed.
+    Committed,
+    /// Everything; for `raw`, which is written without transactions, and for tools that look behind the scenes.
+    Uncommitted,
+}
+
+impl Connection {
+    /// A connection without further properties.
+    pub fn to(brokers: impl Into<String>) -> Connection {
+        Connection { brokers: brokers.into(), properties: BTreeMap::new() }
+    }
+
+    /// The configuration that every client starts from.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", "hooklog");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+
+    /// A consumer that is in no group and commits nothing. librdkafka wants a group's name all the same.
+    ///
+    /// # Errors
+    /// [`Error::Client`] where a property is wrong.
+    pub fn reader(&self, isolation: Isolation) -> Result<BaseConsumer, Error> {
+        self.reader_config(isolation).create().map_err(Error::Client)
+    }
+
+    /// What [`Connection::reader`] is made of.
+    pub fn reader_config(&self, isolation: Isolation) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", "hooklog-reader")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", isolation.as_str())
+            .set("fetch.wait.max.ms", "20")
+            .set("fetch.queue.backoff.ms", "5");
+        config
+    }
+
+    /// A client for questions about the cluster and for making topics.
+    ///
+    /// # Errors
+    /// [`Error::Client`] where a property is wrong.
+    pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>, Error> {
+        self.client().create().map_err(Error::Client)
+    }
+
+    pub(crate) fn unreachable(&self, what: &'static str) -> impl Fn(rdkafka::error::KafkaError) -> Error + '_ {
+        move |source| Error::Unreachable { brokers: self.brokers.clone(), what, source }
+    }
+}
+
+impl Isolation {
+    /// librdkafka's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::Committed => "read_committed",
+            Isolation::Uncommitted => "read_uncommitted",
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.properties.keys().collect();
+        f.debug_struct("Connection").field("brokers", &self.brokers).field("properties", &names).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_property_values() {
+        let mut connection = Connection::to("127.0.0.1:1");
+        connection.properties.insert("sasl.password".into(), "canary".into());
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("canary"), "{shown}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The topics as the pipeline needs them: created with every setting explicit, or checked; partition counts pinned.
+
+mod judge;
+mod pins;
+mod wanted;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hooklog_schemas::ids::Span;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::connection::{ASK, Connection};
+use crate::error::Error;
+use crate::native::{self, TopicId};
+use crate::topics::Topics;
+use judge::{Found, Verdict};
+use wanted::Wanted;
+
+/// How long a new topic may take to become visible.
+const VISIBLE: Duration = Duration::from_secs(30);
+
+/// What the topics must serve.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    /// Their names.
+    pub topics: Topics,
+    /// Partitions of `raw` and `events` where these do not exist yet.
+    pub partitions: u32,
+    /// How long a repeated event is recognised: `raw` must be kept longer.
+    pub window: Span,
+}
+
+/// A topic that is there and fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The topic's full name.
+    pub name: String,
+    /// How many of its partitions are used, for ever.
+    pub partitions: u32,
+    /// Kafka's id of it.
+    pub id: TopicId,
+}
+
+/// All topics, there and fitting.
+#[derive(Clone, Debug)]
+pub struct Provisioned {
+    /// The names.
+    pub topics: Topics,
+    /// `raw`.
+    pub raw: Pinned,
+    /// `events`.
+    pub events: Pinned,
+    /// What is allowed and yet should be known, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Creates what is missing, checks what is there, pins the partition counts. Blocks: not for a thread of a runtime.
+///
+/// # Errors
+/// [`Error::Contradiction`] lists all that does not fit, [`Error::Create`] and [`Error::Unreachable`] say why not.
+pub fn ensure(connection: &Connection, needs: &Needs) -> Result<Provisioned, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(ensured(connection, needs))
+}
+
+async fn ensured(connection: &Connection, needs: &Needs) -> Result<Provisioned, Error> {
+    let admin = connection.admin()?;
+    let all = wanted::topics(needs, brokers(connection, &admin)?);
+    create_missing(&admin, &all, &ids(&admin, &all)?).await?;
+    let ids = visible(&admin, &all).await?;
+    let pinned = pins::agree(connection, &needs.topics, &counted(connection, &admin, &all)?).await?;
+    let verdict = examine(connection, &admin, &all, &pinned, needs.window).await?;
+    if !verdict.contradictions.is_empty() {
+        return Err(Error::Contradiction(verdict.contradictions));
+    }
+    let pin = |name: String| Pinned { partitions: pinned[&name], id: ids[&name].clone(), name };
+    let topics = needs.topics.clone();
+    Ok(Provisioned { raw: pin(topics.raw()), events: pin(topics.events()), topics, warnings: verdict.warnings })
+}
+
+type Admin = AdminClient<DefaultClientContext>;
+
+fn brokers(connection: &Connection, admin: &Admin) -> Result<usize, Error> {
+    let metadata =
+        admin.inner().fetch_metadata(None, ASK).map_err(connection.unreachable("for the cluster's brokers"))?;
+    Ok(metadata.brokers().len())
+}
+
+fn counted(connection: &Connection, admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, u32>, Error> {
+    let count = |wanted: &Wanted| {
+        let metadata = admin.inner().fetch_metadata(Some(&wanted.name), ASK);
+        let metadata = metadata.map_err(connection.unreachable("for a topic's partitions"))?;
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        Ok((wanted.name.clone(), u32::try_from(partitions).expect("Kafka counts partitions in 31 bits")))
+    };
+    all.iter().map(count).collect()
+}
+
+/// Kafka's ids of the topics that exist.
+fn ids(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error> {
+    let names: Vec<&str> = all.iter().map(|wanted| wanted.name.as_str()).collect();
+    let ids = native::topic_ids(admin.inner(), &names, ASK)
+        .map_err(|failure| Error::Native { what: "the topics' ids", failure })?;
+    Ok(names.iter().zip(ids).filter_map(|(name, id)| Some(((*name).to_owned(), id?))).collect())
+}
+
+async fn create_missing(admin: &Admin, all: &[Wanted], there: &BTreeMap<String, TopicId>) -> Result<(), Error> {
+    let missing: Vec<&Wanted> = all.iter().filter(|wanted| !there.contains_key(&wanted.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let options = AdminOptions::new().operation_timeout(Some(ASK)).request_timeout(Some(ASK));
+    let new: Vec<NewTopic<'_>> = missing.iter().map(|wanted| new_topic(wanted)).collect();
+    let first = &missing[0].name;
+    let made = admin.create_topics(&new, &options).await;
+    let made = made.map_err(|e| Error::Create { topic: first.clone(), reason: e.to_string() })?;
+    for answer in made {
+        match answer {
+            // Another service that starts at the same moment made it.
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(Error::Create { topic, reason: code.to_string() }),
+        }
+    }
+    Ok(())
+}
+
+fn new_topic(wanted: &Wanted) -> NewTopic<'_> {
+    let replication = TopicReplication::Fixed(wanted.replication);
+    let topic = NewTopic::new(&wanted.name, wanted.partitions.cast_signed(), replication);
+    wanted.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
+}
+
+/// Waits until every topic has an id and a leader for each partition: a new one takes a moment.
+async fn visible(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error> {
+    let deadline = Instant::now() + VISIBLE;
+    loop {
+        let there = ids(admin, all)?;
+        let led = |wanted: &&Wanted| has_leaders(admin, &wanted.name);
+        match all.iter().find(|wanted| !there.contains_key(&wanted.name) || !led(wanted)) {
+            None => return Ok(there),
+            Some(wanted) if Instant::now() >= deadline => return Err(Error::NoTopic(wanted.name.clone())),
+            Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+fn has_leaders(admin: &Admin, topic: &str) -> bool {
+    let Ok(metadata) = admin.inner().fetch_metadata(Some(topic), ASK) else { return false };
+    let Some(topic) = metadata.topics().first() else { return false };
+    !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0 && p.error().is_none())
+}
+
+async fn examine(
+    connection: &Connection,
+    admin: &Admin,
+    all: &[Wanted],
+    pinned: &BTreeMap<String, u32>,
+    window: Span,
+) -> Result<Verdict, Error> {
+    let counts = counted(connection, admin, all)?;
+    let resources: Vec<_> = all.iter().map(|wanted| ResourceSpecifier::Topic(&wanted.name)).collect();
+    let options = AdminOptions::new().request_timeout(Some(ASK));
+    let configs = admin.describe_configs(&resources, &options).await;
+    let configs = configs.map_err(connection.unreachable("for the topics' settings"))?;
+    let mut verdict = Verdict::default();
+    for (wanted, config) in all.iter().zip(configs) {
+        let config = config.map_err(|code| Error::Read {
+            topic: wanted.name.clone(),
+            partition: hooklog_schemas::Partition(0),
+            reason: format!("its settings cannot be read ({code}); the client's user needs the right to describe them"),
+        })?;
+        let setting = |entry: &rdkafka::admin::ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
+        let settings = config.entries.iter().filter_map(setting).collect();
+        let found = Found { partitions: counts[&wanted.name], settings };
+        verdict.join(judge::judge(wanted, pinned[&wanted.name], &found, window));
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,82 @@
+//! What each topic is to be like.
+
+use super::Needs;
+
+/// A setting of a topic and the value that we give it.
+pub(super) type Setting = (&'static str, String);
+
+/// A topic as we would make it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) partitions: u32,
+    pub(super) replication: i32,
+    pub(super) settings: Vec<Setting>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Raw,
+    Events,
+    Control,
+}
+
+/// A body of 1 MiB, its headers and its key, with room to spare.
+const MESSAGE_MAX: &str = "2097152";
+const FOR_EVER: &str = "-1";
+/// As large as a segment's index can address: fewer files on a log that is kept for ever.
+const SEGMENT: &str = "1073741824";
+
+/// All topics for a cluster of `brokers`.
+pub(super) fn topics(needs: &Needs, brokers: usize) -> Vec<Wanted> {
+    let replication = if brokers >= 3 { 3 } else { 1 };
+    let topic = |name: String, role, partitions| Wanted {
+        settings: settings(role, replication),
+        name,
+        role,
+        partitions,
+        replication,
+    };
+    vec![
+        topic(needs.topics.raw(), Role::Raw, needs.partitions),
+        topic(needs.topics.events(), Role::Events, needs.partitions),
+        topic(needs.topics.control(), Role::Control, 1),
+    ]
+}
+
+fn settings(role: Role, replication: i32) -> Vec<Setting> {
+    let mut settings = vec![
+        ("max.message.bytes", MESSAGE_MAX.to_owned()),
+        ("unclean.leader.election.enable", "false".to_owned()),
+        ("min.insync.replicas", if replication == 3 { "2" } else { "1" }.to_owned()),
+        ("compression.type", "producer".to_owned()),
+        ("segment.bytes", SEGMENT.to_owned()),
+    ];
+    match role {
+        Role::Raw => {
+            settings.extend(history("LogAppendTime"));
+            if replication == 1 {
+                // Nobody else has a copy: an acknowledged webhook must survive the machine's power.
+                settings.push(("flush.messages", "1".to_owned()));
+            }
+        }
+        Role::Events => {
+            settings.extend(history("CreateTime"));
+            // The time is raw's: a broker whose clock was set back must not refuse it.
+            settings.push(("message.timestamp.after.max.ms", i64::MAX.to_string()));
+        }
+        Role::Control => settings.push(("cleanup.policy", "compact".to_owned())),
+    }
+    settings
+}
+
+/// Kept for ever, never compacted: a log of facts.
+fn history(timestamps: &str) -> [Setting; 4] {
+    [
+        ("cleanup.policy", "delete".to_owned()),
+        ("retention.ms", FOR_EVER.to_owned()),
+        ("retention.bytes", FOR_EVER.to_owned()),
+        ("message.timestamp.type", timestamps.to_owned()),
+    ]
+}
