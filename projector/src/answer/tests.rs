@@ -50,7 +50,10 @@ fn without_days_of_grace_past_due_has_no_limit() {
 fn an_unknown_status_is_kept_as_text_and_gives_the_fallback() {
     let (rules, state) = (Rules::built_in(), subscription(&[(0, "hibernating", None)]));
     let grant = Grant::of(&state, None, &rules).unwrap();
-    assert_eq!((grant.facts.status.as_str(), grant.holds(0), grant.reason(0)), ("hibernating", false, "unknown_status"));
+    assert_eq!(
+        (grant.facts.status.as_str(), grant.holds(0), grant.reason(0)),
+        ("hibernating", false, "unknown_status")
+    );
 }
 
 #[test]
@@ -73,7 +76,10 @@ fn any_subscription_gives_access_and_the_longest_one_says_until_when() {
     ];
     let grants: Vec<Grant<'_>> = states.iter().filter_map(|state| Grant::of(state, None, &rules)).collect();
     let access = |at| Access::of(&grants, None, &rules, at);
-    assert_eq!((access(DAY).access, access(DAY).until, access(DAY).because), (true, Some(9 * DAY), vec!["evt_172800".into()]));
+    assert_eq!(
+        (access(DAY).access, access(DAY).until, access(DAY).because),
+        (true, Some(9 * DAY), vec!["evt_172800".into()])
+    );
     assert_eq!((access(9 * DAY).access, access(9 * DAY).until), (false, None));
     let active = subscription(&[(0, "active", None)]);
     let unlimited = [grants, vec![Grant::of(&active, None, &rules).unwrap()]].concat();

@@ -26,8 +26,10 @@ impl Body {
 
     /// An event about the customer `cus_1`, type `customer.<kind>`.
     pub(crate) fn customer(id: &str, kind: &str, second: i64) -> Self {
-        Self(json!({"id": id, "object": "event", "type": format!("customer.{kind}"), "created": second, "livemode": true,
-            "data": {"object": {"id": "cus_1", "object": "customer"}}}))
+        Self(
+            json!({"id": id, "object": "event", "type": format!("customer.{kind}"), "created": second, "livemode": true,
+            "data": {"object": {"id": "cus_1", "object": "customer"}}}),
+        )
     }
 
     /// Sets a field of the object.
@@ -138,7 +140,9 @@ pub(crate) fn live() -> Scope {
 pub(crate) fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     let Some((first, rest)) = items.split_first() else { return vec![Vec::new()] };
     let insert = |order: Vec<T>| {
-        (0..=order.len()).map(move |at| [&order[..at], std::slice::from_ref(first), &order[at..]].concat()).collect::<Vec<_>>()
+        (0..=order.len())
+            .map(move |at| [&order[..at], std::slice::from_ref(first), &order[at..]].concat())
+            .collect::<Vec<_>>()
     };
     permutations(rest).into_iter().flat_map(insert).collect()
 }

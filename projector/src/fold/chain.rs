@@ -29,48 +29,54 @@ pub struct Last<'a> {
 ///
 /// `told` is sorted by id and not empty.
 pub fn last<'a>(root: Option<&'a Told>, told: &'a [Told]) -> Last<'a> {
-    let events = changes(told);
-    let graph = Graph::of(root, &events);
-    if events.len() <= MAX_CHAIN
-        && let Some(chains) = graph.chains()
-    {
-        return from_chains(root, &events, &graph, &chains);
-    }
-    let ends = graph.ends();
-    let cyclic = graph.is_cyclic();
-    let candidates: Vec<&Told> = if ends.is_empty() { events.clone() } else { ends.iter().map(|&i| events[i]).collect() };
-    choose(&candidates, if cyclic { &events } else { &candidates })
+    let all = changes(told);
+    let facts = without_twins(&all);
+    // Events that say the same may be one fact told twice or two facts, so both readings are tried, the second one first.
+    by_chains(root, &all).or_else(|| by_chains(root, &facts)).unwrap_or_else(|| by_ends(&facts))
 }
 
-/// What only tells a state gives way to what changed it; of two ids for one content the smaller one speaks.
+/// What only tells a state gives way to what changed it.
 fn changes(told: &[Told]) -> Vec<&Told> {
     let any_change = told.iter().any(|event| event.kind == Kind::Updated);
-    let mut events: Vec<&Told> = Vec::new();
-    for event in told.iter().filter(|event| !any_change || event.kind == Kind::Updated) {
-        let same = |known: &&Told| {
-            (known.kind, &known.facts, &known.object, &known.before) == (event.kind, &event.facts, &event.object, &event.before)
-        };
-        if !events.iter().any(same) {
-            events.push(event);
-        }
-    }
-    events
+    told.iter().filter(|event| !any_change || event.kind == Kind::Updated).collect()
 }
 
-fn from_chains<'a>(root: Option<&'a Told>, events: &[&'a Told], graph: &Graph, chains: &Chains) -> Last<'a> {
-    let ends: Vec<usize> = (0..events.len()).filter(|&i| chains.end_at(i)).collect();
-    match ends[..] {
-        [end] => {
-            let path = chains.path(graph, end);
-            let first = root.filter(|root| events[path[0]].follows(root));
-            let because = first.into_iter().chain(path.iter().map(|&i| events[i])).collect();
-            Last { winner: events[end], because, ambiguous: false }
-        }
-        _ => {
-            let candidates: Vec<&Told> = ends.iter().map(|&i| events[i]).collect();
-            choose(&candidates, &candidates)
+/// Of several ids for one content the smallest one speaks: Stripe sometimes makes two event objects for one fact.
+fn without_twins<'a>(events: &[&'a Told]) -> Vec<&'a Told> {
+    let mut facts: Vec<&Told> = Vec::new();
+    for event in events {
+        let content = |told: &'a Told| (told.kind, &told.facts, &told.object, &told.before);
+        if !facts.iter().any(|known| content(known) == content(event)) {
+            facts.push(event);
         }
     }
+    facts
+}
+
+fn by_chains<'a>(root: Option<&'a Told>, events: &[&'a Told]) -> Option<Last<'a>> {
+    if events.len() > MAX_CHAIN {
+        return None;
+    }
+    let graph = Graph::of(root, events);
+    let chains = graph.chains()?;
+    let ends: Vec<&Told> = (0..events.len()).filter(|&i| chains.end_at(i)).map(|i| events[i]).collect();
+    let last = choose(&ends, &ends);
+    Some(if last.ambiguous { last } else { Last { because: path(root, events, &graph, &chains, last.winner), ..last } })
+}
+
+fn path<'a>(root: Option<&'a Told>, events: &[&'a Told], graph: &Graph, chains: &Chains, end: &Told) -> Vec<&'a Told> {
+    let end = events.iter().position(|event| event.id == end.id).expect("ends are taken from the events");
+    let path = chains.path(graph, end);
+    let first = root.filter(|root| events[path[0]].follows(root));
+    first.into_iter().chain(path.iter().map(|&i| events[i])).collect()
+}
+
+/// Where no chain goes through all: what nothing follows. In a graph without cycles a single end is beyond doubt.
+fn by_ends<'a>(events: &[&'a Told]) -> Last<'a> {
+    let graph = Graph::of(None, events);
+    let ends: Vec<&Told> = graph.ends().map(|i| events[i]).collect();
+    let candidates = if ends.is_empty() { events } else { &ends };
+    choose(candidates, if graph.is_cyclic() { events } else { candidates })
 }
 
 /// Rules 5 and 6 among `candidates`; in doubt when not all of `doubted` say the same.
@@ -120,8 +126,8 @@ impl Graph {
         u64::MAX >> (64 - self.after.len())
     }
 
-    fn ends(&self) -> Vec<usize> {
-        (0..self.after.len()).filter(|&i| self.after[i] == 0).collect()
+    fn ends(&self) -> impl Iterator<Item = usize> {
+        (0..self.after.len()).filter(|&i| self.after[i] == 0)
     }
 
     /// Takes events off that nothing left follows, until none is left or all that are left lie on or before a cycle.
@@ -135,7 +141,7 @@ impl Graph {
 
     /// All chains: those that begin after the root if there are such, else those that begin anywhere.
     fn chains(&self) -> Option<Chains> {
-        Some(Chains::from(self, self.first)).filter(Chains::exist).or_else(|| Some(Chains::from(self, self.all())).filter(Chains::exist))
+        [self.first, self.all()].into_iter().map(|starts| Chains::from(self, starts)).find(Chains::exist)
     }
 }
 

@@ -230,7 +230,15 @@ macro_rules! stored {
 }
 
 stored!(Facts {
-    customer, status, created, ended_at, cancel_at, cancel_at_period_end, pause_collection, trial_end, period
+    customer,
+    status,
+    created,
+    ended_at,
+    cancel_at,
+    cancel_at_period_end,
+    pause_collection,
+    trial_end,
+    period
 });
 stored!(Moment { second, id });
 stored!(Told { id, kind, facts, object, before });
@@ -239,3 +247,6 @@ stored!(Second { at, told, overflowed });
 stored!(Overdue { other, entered, seen });
 stored!(Subscription { ended, root, newest, overdue });
 stored!(Customer { deleted });
+
+#[cfg(test)]
+mod tests;

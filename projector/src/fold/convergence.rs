@@ -20,10 +20,18 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let kinds = vec!["updated", "updated", "updated", "created", "trial_will_end", "paused", "deleted", "hatched"];
-    let statuses = vec!["incomplete", "trialing", "active", "active", "past_due", "unpaid", "paused", "canceled", "odd"];
-    let parts = (prop::sample::select(kinds), prop::sample::select(statuses), 0..3u8, prop::bool::weighted(0.8), any::<u8>());
-    (parts, prop::bool::weighted(0.2))
-        .prop_map(|((kind, status, counter, claims, id), later)| Step { kind, status, counter, claims, later, id })
+    let statuses =
+        vec!["incomplete", "trialing", "active", "active", "past_due", "unpaid", "paused", "canceled", "odd"];
+    let parts =
+        (prop::sample::select(kinds), prop::sample::select(statuses), 0..3u8, prop::bool::weighted(0.8), any::<u8>());
+    (parts, prop::bool::weighted(0.2)).prop_map(|((kind, status, counter, claims, id), later)| Step {
+        kind,
+        status,
+        counter,
+        claims,
+        later,
+        id,
+    })
 }
 
 /// The bodies of a history in which each `updated` says truly what it changed. Ids are in no order of time.
@@ -115,7 +123,10 @@ proptest! {
 #[test]
 fn more_events_in_one_second_than_are_kept_converge_and_are_flagged() {
     let bodies: Vec<Body> = (0..MAX_SAME_SECOND as u64 + 20)
-        .map(|n| Body::subscription(&format!("evt_{:02}", n * 37 % 84), "updated", 5, "active").with("metadata", json!({"n": n})))
+        .map(|n| {
+            Body::subscription(&format!("evt_{:02}", n * 37 % 84), "updated", 5, "active")
+                .with("metadata", json!({"n": n}))
+        })
         .collect();
     let backwards: Vec<Body> = bodies.iter().rev().cloned().collect();
     assert_eq!(World::of(&bodies).bytes(), World::of(&backwards).bytes());

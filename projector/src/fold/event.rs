@@ -128,7 +128,8 @@ fn hear_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'stati
     let previous = data.get("previous_attributes");
     let before = Fingerprint::of(previous).filter(|_| matches!(previous, Json::Map(pairs) if !pairs.is_empty()));
     let kind = kind(label.kind, before.is_some());
-    let told = Told { id: label.id.to_owned(), kind, facts: facts(kind, object)?, object: Fingerprint::of(object), before };
+    let told =
+        Told { id: label.id.to_owned(), kind, facts: facts(kind, object)?, object: Fingerprint::of(object), before };
     Ok(Heard::Subscription { id, second, came_from: short(previous.get("status").text())?, told: Box::new(told) })
 }
 

@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn without_its_transition_the_run_begins_after_the_last_other_status() {
-        assert_eq!(since(&[(40, "past_due", None), (5, "past_due", None), (30, "past_due", None), (20, "active", None)]), Some(30));
+        assert_eq!(
+            since(&[(40, "past_due", None), (5, "past_due", None), (30, "past_due", None), (20, "active", None)]),
+            Some(30)
+        );
     }
 
     #[test]

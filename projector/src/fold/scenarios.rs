@@ -26,7 +26,9 @@ fn lifecycle() -> Vec<Body> {
         sub("evt_2", "updated", 10, "active").before(json!({"status": "incomplete"})),
         sub("evt_3", "updated", 50, "past_due").before(json!({"status": "active"})),
         sub("evt_4", "updated", 60, "active").before(json!({"status": "past_due"})),
-        sub("evt_5", "updated", 70, "active").with("cancel_at_period_end", json!(true)).before(json!({"cancel_at_period_end": false})),
+        sub("evt_5", "updated", 70, "active")
+            .with("cancel_at_period_end", json!(true))
+            .before(json!({"cancel_at_period_end": false})),
         sub("evt_6", "deleted", 90, "canceled"),
     ]
 }
@@ -55,7 +57,13 @@ fn c15_created_incomplete_and_updated_active_in_one_second_are_active() {
 
 #[test]
 fn c15_an_updated_wins_over_created_even_if_its_clock_is_behind() {
-    check(&[sub("evt_1", "created", 11, "incomplete"), sub("evt_2", "updated", 10, "active")], "active", true, &["evt_2"], false);
+    check(
+        &[sub("evt_1", "created", 11, "incomplete"), sub("evt_2", "updated", 10, "active")],
+        "active",
+        true,
+        &["evt_2"],
+        false,
+    );
 }
 
 #[test]
@@ -94,7 +102,11 @@ fn c17_deleted_ends_a_subscription_whatever_its_object_says() {
 #[test]
 fn c17_terminal_statuses_told_by_updated_absorb_as_well() {
     for status in ["canceled", "incomplete_expired"] {
-        let bodies = [sub("evt_1", "updated", 10, status), sub("evt_2", "updated", 20, "active"), sub("evt_3", "created", 5, "incomplete")];
+        let bodies = [
+            sub("evt_1", "updated", 10, status),
+            sub("evt_2", "updated", 20, "active"),
+            sub("evt_3", "created", 5, "incomplete"),
+        ];
         check(&bodies, status, false, &["evt_1"], false);
     }
 }
@@ -109,7 +121,8 @@ fn c17_of_several_ends_deleted_stands_and_then_the_first() {
 
 #[test]
 fn c18_an_invoice_before_any_subscription_event_is_skipped_and_hurts_nothing() {
-    let invoice = Body(json!({"id": "evt_0", "object": "event", "type": "invoice.paid", "created": 9, "livemode": true,
+    let invoice =
+        Body(json!({"id": "evt_0", "object": "event", "type": "invoice.paid", "created": 9, "livemode": true,
         "data": {"object": {"id": "in_1", "object": "invoice", "customer": "cus_1", "subscription": "sub_1"}}}));
     let bodies = [invoice, lifecycle().remove(0), lifecycle().remove(1)];
     check(&bodies, "active", true, &["evt_1", "evt_2"], false);
@@ -130,7 +143,9 @@ fn c19_paused_collection_keeps_access_and_the_status_paused_revokes() {
 
 #[test]
 fn c20_cancel_at_period_end_set_and_unset_never_breaks_access() {
-    let set = sub("evt_2", "updated", 20, "active").with("cancel_at_period_end", json!(true)).before(json!({"cancel_at_period_end": false}));
+    let set = sub("evt_2", "updated", 20, "active")
+        .with("cancel_at_period_end", json!(true))
+        .before(json!({"cancel_at_period_end": false}));
     let unset = sub("evt_3", "updated", 30, "active").before(json!({"cancel_at_period_end": true}));
     let bodies = [sub("evt_1", "created", 10, "active"), set, unset];
     for order in permutations(&bodies) {
@@ -152,7 +167,9 @@ fn c21_past_due_and_active_again() {
 
 #[test]
 fn c22_shapes_before_and_after_basil_give_equal_views() {
-    let old = sub("evt_1", "updated", 10, "active").with("current_period_start", json!(5)).with("current_period_end", json!(9));
+    let old = sub("evt_1", "updated", 10, "active")
+        .with("current_period_start", json!(5))
+        .with("current_period_end", json!(9));
     let items = json!({"object": "list", "data": [{"id": "si_1", "current_period_start": 5, "current_period_end": 9}]});
     let new = sub("evt_1", "updated", 10, "active").with("items", items);
     let (rules, old, new) = (Rules::built_in(), World::of([&old]), World::of([&new]));
@@ -171,7 +188,8 @@ fn c23_several_items_with_mixed_intervals_and_more_to_come_keep_access() {
 
 #[test]
 fn c24_an_entitlement_summary_is_skipped_and_revokes_nothing() {
-    let summary = Body(json!({"id": "evt_9", "object": "event", "type": "entitlements.active_entitlement_summary.updated",
+    let summary =
+        Body(json!({"id": "evt_9", "object": "event", "type": "entitlements.active_entitlement_summary.updated",
         "created": 99, "livemode": true, "data": {"object": {"object": "entitlements.active_entitlement_summary",
         "customer": "cus_1", "entitlements": {"has_more": true, "data": []}}}}));
     check(&[sub("evt_1", "created", 10, "active"), summary], "active", true, &["evt_1"], false);
@@ -179,7 +197,11 @@ fn c24_an_entitlement_summary_is_skipped_and_revokes_nothing() {
 
 #[test]
 fn c25_a_deleted_customer_loses_all_also_when_that_comes_first() {
-    let bodies = [sub("evt_1", "created", 10, "active"), Body::customer("evt_2", "deleted", 20), Body::customer("evt_0", "updated", 30)];
+    let bodies = [
+        sub("evt_1", "created", 10, "active"),
+        Body::customer("evt_2", "deleted", 20),
+        Body::customer("evt_0", "updated", 30),
+    ];
     check(&bodies, "active", false, &["evt_1", "evt_2"], false);
     let other = sub("evt_3", "created", 40, "active").with("id", json!("sub_2"));
     for order in permutations(&[&bodies[..], &[other]].concat()) {
@@ -226,7 +248,12 @@ fn c27_test_and_live_and_each_account_never_mix() {
 
 #[test]
 fn c28_replay_with_other_rules_equals_a_fresh_build_with_them() {
-    let strict = Rules::parse(&DEFAULT.replacen("access = true\nreason = \"past_due\"", "access = false\nreason = \"past_due\"", 1)).unwrap();
+    let strict = Rules::parse(&DEFAULT.replacen(
+        "access = true\nreason = \"past_due\"",
+        "access = false\nreason = \"past_due\"",
+        1,
+    ))
+    .unwrap();
     let bodies = &lifecycle()[..3];
     let (live_one, fresh) = (World::of(bodies), World::of(bodies.iter().rev()));
     assert!(Rules::built_in() != strict && live_one.access());
@@ -241,7 +268,9 @@ fn a_unique_chain_within_one_second_gives_its_end_though_a_status_comes_twice() 
         sub("evt_a", "updated", 10, "active").before(json!({"status": "incomplete"})),
         sub("evt_d", "updated", 10, "past_due").before(json!({"status": "active"})),
         sub("evt_b", "updated", 10, "active").before(json!({"status": "past_due"})),
-        sub("evt_e", "updated", 10, "unpaid").with("metadata", json!({"n": "1"})).before(json!({"status": "active", "metadata": {"n": null}})),
+        sub("evt_e", "updated", 10, "unpaid")
+            .with("metadata", json!({"n": "1"}))
+            .before(json!({"status": "active", "metadata": {"n": null}})),
     ];
     check(&chain[..4], "active", true, &["evt_c", "evt_a", "evt_d", "evt_b"], false);
     check(&chain[1..4], "active", true, &["evt_a", "evt_d", "evt_b"], false);
@@ -262,7 +291,9 @@ fn several_ends_within_one_second_are_decided_by_rank_then_id_and_flagged() {
     let one = sub("evt_1", "updated", 10, "past_due").before(json!({"status": "trialing"}));
     let other = sub("evt_2", "updated", 10, "unpaid").before(json!({"status": "trialing"}));
     check(&[one.clone(), other], "unpaid", false, &["evt_1", "evt_2"], true);
-    let same_rank = sub("evt_3", "updated", 10, "past_due").with("cancel_at_period_end", json!(true)).before(json!({"status": "trialing"}));
+    let same_rank = sub("evt_3", "updated", 10, "past_due")
+        .with("cancel_at_period_end", json!(true))
+        .before(json!({"status": "trialing"}));
     check(&[one, same_rank], "past_due", true, &["evt_3", "evt_1"], true);
 }
 
@@ -274,17 +305,41 @@ fn two_event_objects_for_one_fact_leave_no_doubt() {
 }
 
 #[test]
+fn what_happens_twice_within_one_second_is_not_taken_for_one_fact() {
+    let steps = [("evt_1", "past_due", "active"), ("evt_2", "active", "past_due"), ("evt_3", "past_due", "active")];
+    let told = steps.map(|(id, status, from)| sub(id, "updated", 10, status).before(json!({"status": from})));
+    check(
+        &[&[sub("evt_0", "created", 10, "active")], &told[..]].concat(),
+        "past_due",
+        true,
+        &["evt_0", "evt_3", "evt_2", "evt_1"],
+        false,
+    );
+}
+
+#[test]
 fn what_says_too_little_is_tallied_with_its_reason_and_never_an_error() {
     let bodies = [
         Body(json!({"id": "evt_1", "type": "customer.subscription.updated", "created": 1, "data": {"object": null}})),
-        Body(json!({"id": "evt_2", "type": "customer.subscription.updated", "data": {"object": {"id": "sub_1", "status": "active"}}})),
-        Body(json!({"id": "evt_3", "type": "customer.subscription.updated", "created": 1, "data": {"object": {"id": "sub_1"}}})),
-        Body(json!({"id": "evt_4", "type": "customer.deleted", "created": "yesterday", "data": {"object": {"id": "cus_1"}}})),
+        Body(
+            json!({"id": "evt_2", "type": "customer.subscription.updated", "data": {"object": {"id": "sub_1", "status": "active"}}}),
+        ),
+        Body(
+            json!({"id": "evt_3", "type": "customer.subscription.updated", "created": 1, "data": {"object": {"id": "sub_1"}}}),
+        ),
+        Body(
+            json!({"id": "evt_4", "type": "customer.deleted", "created": "yesterday", "data": {"object": {"id": "cus_1"}}}),
+        ),
         Body(json!({"id": "evt_5", "type": "customer.deleted", "created": 1})),
         Body(json!({"id": "evt_6", "type": 7, "data": []})),
     ];
     let world = World::of(&bodies);
-    let reasons = ["the subscription has no id", "the event has no time of creation", "the subscription has no status",
-        "the event has no time of creation", "the customer has no id"];
+    let reasons = [
+        "the subscription has no id",
+        "the event has no time of creation",
+        "the subscription has no status",
+        "the event has no time of creation",
+        "the customer has no id",
+    ];
     assert_eq!((world.not_understood, world.not_needed), (reasons.to_vec(), 1));
 }

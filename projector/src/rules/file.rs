@@ -115,7 +115,9 @@ impl At<'_> {
 
     fn grace(&self, name: &str, access: bool, days: &Spanned<i64>) -> Result<i64, Invalid> {
         match *days.get_ref() {
-            _ if name != "past_due" => Err(self.wrong(days, "`grace_days` belongs under [status.past_due] only; take it out")),
+            _ if name != "past_due" => {
+                Err(self.wrong(days, "`grace_days` belongs under [status.past_due] only; take it out"))
+            }
             _ if !access => Err(self.wrong(days, "`grace_days` limits an access; set `access = true` or take it out")),
             days if (0..=MAX_GRACE_DAYS).contains(&days) => Ok(days * DAY),
             _ => Err(self.wrong(days, &format!("`grace_days` must be a whole number from 0 to {MAX_GRACE_DAYS}"))),
@@ -145,14 +147,26 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
-        check("access = true\nreason = \"trialing\"", "acces = true\nreason = \"trialing\"", &["line 14", "unknown field `acces`"]);
+        check(
+            "access = true\nreason = \"trialing\"",
+            "acces = true\nreason = \"trialing\"",
+            &["line 14", "unknown field `acces`"],
+        );
         check("[status.paused]", "[status.on_hold]", &["unknown field `on_hold`", "correct the name"]);
     }
 
     #[test]
     fn a_status_that_is_missing_is_named() {
-        check("[status.paused]\naccess = false\nreason = \"paused\"\n", "", &["line ", "missing field `paused`", "every status"]);
-        check("[customer_deleted]\naccess = false\nreason = \"customer_deleted\"", "", &["missing field `customer_deleted`"]);
+        check(
+            "[status.paused]\naccess = false\nreason = \"paused\"\n",
+            "",
+            &["line ", "missing field `paused`", "every status"],
+        );
+        check(
+            "[customer_deleted]\naccess = false\nreason = \"customer_deleted\"",
+            "",
+            &["missing field `customer_deleted`"],
+        );
     }
 
     #[test]
@@ -164,14 +178,22 @@ mod tests {
 
     #[test]
     fn a_deleted_customer_can_be_given_nothing() {
-        check("access = false\nreason = \"customer_deleted\"", "access = true\nreason = \"x\"", &["line ", "access = false"]);
+        check(
+            "access = false\nreason = \"customer_deleted\"",
+            "access = true\nreason = \"x\"",
+            &["line ", "access = false"],
+        );
     }
 
     #[test]
     fn grace_stands_only_where_it_means_something() {
         check("reason = \"active\"", "reason = \"active\"\ngrace_days = 3", &["line 20", "[status.past_due] only"]);
         check("# grace_days = 7", "grace_days = -1", &["line 26", "0 to 3650"]);
-        check("access = true\nreason = \"past_due\"\n#", "access = false\nreason = \"past_due\"\n", &["line 26", "access = true"]);
+        check(
+            "access = true\nreason = \"past_due\"\n#",
+            "access = false\nreason = \"past_due\"\n",
+            &["line 26", "access = true"],
+        );
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Fingerprint {
         // Stable, so that of a repeated key the first one stays.
         leaves.sort_by_key(|(path, _)| *path);
         leaves.dedup_by_key(|(path, _)| *path);
-        let mut leaves: Vec<Leaf> = leaves.iter().map(|(path, value)| Leaf { path: (path >> 32) as u32, value: *value }).collect();
+        let mut leaves: Vec<Leaf> =
+            leaves.iter().map(|(path, value)| Leaf { path: (path >> 32) as u32, value: *value }).collect();
         leaves.sort_unstable();
         Some(Self(leaves))
     }

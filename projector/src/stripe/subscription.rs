@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn fields_of_an_unexpected_type_are_as_if_missing() {
-        let facts = read(r#"{"status":"zen","customer":9,"created":"x","cancel_at_period_end":"yes","items":[]}"#).unwrap();
+        let facts =
+            read(r#"{"status":"zen","customer":9,"created":"x","cancel_at_period_end":"yes","items":[]}"#).unwrap();
         assert_eq!(facts, Facts { status: "zen".into(), ..Facts::default() });
     }
 
