@@ -56,8 +56,9 @@ impl Body {
         let kind = tree.get("type").text().unwrap_or_default();
         let label = Label { id: tree.get("id").text().unwrap(), kind, created: tree.get("created").whole() };
         match wanted(kind, tree.get("data").get("object").get("object").text()) {
-            Some(wanted) => hear(label, wanted, tree.get("data")),
-            None => Heard::NotNeeded,
+            Ok(Some(wanted)) => hear(label, wanted, tree.get("data")),
+            Ok(None) => Heard::NotNeeded,
+            Err(why) => Heard::NotUnderstood(why),
         }
     }
 

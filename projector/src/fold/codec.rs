@@ -7,6 +7,7 @@ use super::customer::Customer;
 use super::event::{Kind, Moment, Told};
 use super::overdue::Overdue;
 use super::subscription::{Dated, Second, Subscription};
+use crate::views::tally::{Count, Tally};
 use crate::stripe::fingerprint::{Fingerprint, Leaf};
 use crate::stripe::subscription::Facts;
 
@@ -40,6 +41,21 @@ impl Subscription {
     ///
     /// # Errors
     /// [`Unreadable`], when these are not the bytes of a subscription.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        read_versioned(bytes)
+    }
+}
+
+impl Tally {
+    /// As stored.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        versioned(self)
+    }
+
+    /// From the store.
+    ///
+    /// # Errors
+    /// [`Unreadable`], when these are not the bytes of a tally.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         read_versioned(bytes)
     }
@@ -214,6 +230,20 @@ impl Stored for (i64, i64) {
     }
 }
 
+impl Stored for Tally {
+    fn write(&self, out: &mut Vec<u8>) {
+        (self.0.len() as i64).write(out);
+        for (reason, count) in &self.0 {
+            reason.write(out);
+            count.write(out);
+        }
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, Unreadable> {
+        (0..from.length()?).map(|_| Ok((String::read(from)?, Count::read(from)?))).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Writes and reads the named fields in this order. The order is the format.
 macro_rules! stored {
     ($type:ident { $($field:ident),+ }) => {
@@ -247,6 +277,7 @@ stored!(Second { at, told, overflowed });
 stored!(Overdue { other, entered, seen });
 stored!(Subscription { ended, root, newest, overdue });
 stored!(Customer { deleted });
+stored!(Count { records, first, last });
 
 #[cfg(test)]
 mod tests;

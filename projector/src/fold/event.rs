@@ -100,15 +100,16 @@ pub enum Wanted {
     Customer,
 }
 
-/// Which view an event belongs to, by the type of its object (as the subject is) and, where a payload lacks that, by its own.
-pub fn wanted(kind: &str, object: Option<&str>) -> Option<Wanted> {
+/// Which view an event belongs to, by the type of its object, as its subject is.
+///
+/// # Errors
+/// In words for the tally, when the event's own type says that it is wanted and its object has no type.
+pub fn wanted(kind: &str, object: Option<&str>) -> Result<Option<Wanted>, &'static str> {
     match object {
-        Some("subscription") => Some(Wanted::Subscription),
-        Some("customer") => Some(Wanted::Customer),
-        Some(_) => None,
-        None if kind.starts_with("customer.subscription.") => Some(Wanted::Subscription),
-        None if kind == "customer.deleted" => Some(Wanted::Customer),
-        None => None,
+        Some("subscription") => Ok(Some(Wanted::Subscription)),
+        Some("customer") => Ok(Some(Wanted::Customer)),
+        None if kind.starts_with("customer.subscription.") || kind == "customer.deleted" => Err("the object has no type"),
+        _ => Ok(None),
     }
 }
 

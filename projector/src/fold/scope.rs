@@ -14,18 +14,17 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// From a record's key and whether its event names a Connect account.
+    /// Of an event with this account and mode, on a record with this key.
     ///
-    /// Returns nothing for a key that is not one of ours.
-    pub fn of(key: &str, connect: bool) -> Option<Self> {
-        let (name, rest) = key.split_once('/')?;
-        let (mode, _) = rest.split_once('/')?;
-        let test = match mode {
-            "live" => false,
-            "test" => true,
-            _ => return None,
+    /// Returns nothing for a key that is not one of ours: it does not begin with the account or with a namespace.
+    pub fn of(key: &str, account: Option<&str>, livemode: bool) -> Option<Self> {
+        let rest = match account {
+            Some(account) => key.strip_prefix(account)?.strip_prefix('/')?,
+            None => key.split_once('/')?.1,
         };
-        (!name.is_empty()).then(|| Self { test, connect, name: name.to_owned() })
+        let name = &key[..key.len() - rest.len() - 1];
+        let fits = rest.starts_with(if livemode { "live/" } else { "test/" }) && !name.is_empty();
+        fits.then(|| Self { test: !livemode, connect: account.is_some(), name: name.to_owned() })
     }
 
     /// The key of the records about `subject` in this scope.
@@ -45,18 +44,20 @@ mod tests {
 
     #[test]
     fn a_key_is_taken_apart_and_put_together_again() {
-        let scope = Scope::of("stripe/live/cus_9/with/slashes", false).unwrap();
+        let scope = Scope::of("stripe/live/cus_9/with/slashes", None, true).unwrap();
         assert_eq!(scope, Scope { test: false, connect: false, name: "stripe".into() });
         assert_eq!(scope.key("cus_9/with/slashes"), "stripe/live/cus_9/with/slashes");
         assert_eq!(scope.account(), None);
-        assert_eq!(Scope::of("acct_1/test/sub_1", true).unwrap().account(), Some("acct_1"));
+        assert_eq!(Scope::of("acct_1/test/sub_1", Some("acct_1"), false).unwrap().account(), Some("acct_1"));
+        assert_eq!(Scope::of("odd/acct/live/sub_1", Some("odd/acct"), true).unwrap().name, "odd/acct");
     }
 
     #[test]
-    fn a_key_of_somebody_else_has_no_scope() {
-        for key in ["", "cus_1", "stripe/live", "stripe/prod/cus_1", "/live/cus_1"] {
-            assert_eq!(Scope::of(key, false), None, "{key:?}");
+    fn a_key_that_does_not_fit_its_event_has_no_scope() {
+        for key in ["", "cus_1", "stripe/live", "stripe/prod/cus_1", "stripe/test/cus_1", "/live/cus_1"] {
+            assert_eq!(Scope::of(key, None, true), None, "{key:?}");
         }
+        assert_eq!(Scope::of("stripe/live/cus_1", Some("acct_1"), true), None);
     }
 
     #[test]

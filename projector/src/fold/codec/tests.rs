@@ -50,6 +50,14 @@ fn states_are_written_and_read_as_in_the_first_release() {
 }
 
 #[test]
+fn tallies_are_written_and_read_as_in_the_first_release() {
+    let mut tally = Tally::default();
+    [3, 9].map(|offset| tally.count("why", hooklog_schemas::Offset(offset)));
+    assert_eq!(hex::encode(tally.to_bytes()), "010206776879040612");
+    assert_eq!(Tally::from_bytes(&tally.to_bytes()), Ok(tally));
+}
+
+#[test]
 fn every_cut_and_every_addition_is_noticed() {
     let bytes = written_in_the_first_release().to_bytes();
     for end in 0..bytes.len() {
