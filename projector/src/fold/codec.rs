@@ -7,7 +7,7 @@ use super::customer::Customer;
 use super::event::{Kind, Moment, Told};
 use super::overdue::Overdue;
 use super::subscription::{Dated, Second, Subscription};
-use crate::views::tally::{Count, Tally};
+use super::tally::{Count, Tally};
 use crate::stripe::fingerprint::{Fingerprint, Leaf};
 use crate::stripe::subscription::Facts;
 

@@ -108,7 +108,9 @@ pub fn wanted(kind: &str, object: Option<&str>) -> Result<Option<Wanted>, &'stat
     match object {
         Some("subscription") => Ok(Some(Wanted::Subscription)),
         Some("customer") => Ok(Some(Wanted::Customer)),
-        None if kind.starts_with("customer.subscription.") || kind == "customer.deleted" => Err("the object has no type"),
+        None if kind.starts_with("customer.subscription.") || kind == "customer.deleted" => {
+            Err("the object has no type")
+        }
         _ => Ok(None),
     }
 }
@@ -124,7 +126,7 @@ pub fn hear(label: Label<'_>, wanted: Wanted, data: &Json<'_>) -> Heard {
 
 fn hear_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
     let object = data.get("object");
-    let id = short(object.get("id").text())?.ok_or("the subscription has no id")?;
+    let id = short(object.get("id").text())?.filter(|id| !id.is_empty()).ok_or("the subscription has no id")?;
     let second = label.created.ok_or("the event has no time of creation")?;
     let previous = data.get("previous_attributes");
     let before = Fingerprint::of(previous).filter(|_| matches!(previous, Json::Map(pairs) if !pairs.is_empty()));
@@ -155,7 +157,7 @@ fn kind(kind: &str, claims_a_change: bool) -> Kind {
 }
 
 fn hear_customer(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
-    let id = short(data.get("object").get("id").text())?.ok_or("the customer has no id")?;
+    let id = short(data.get("object").get("id").text())?.filter(|id| !id.is_empty()).ok_or("the customer has no id")?;
     let deleted = match label.kind {
         "customer.deleted" => {
             let second = label.created.ok_or("the event has no time of creation")?;

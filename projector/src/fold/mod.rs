@@ -6,6 +6,7 @@
 //! - [`chain`]: rule 4, which of several events of one second came last
 //! - [`overdue`]: since when a subscription is past due
 //! - [`customer`]: the state of one customer
+//! - [`tally`]: what was skipped, counted, so that nothing is silent
 //! - [`codec`]: states as bytes, versioned
 //!
 //! # The order of truth, and what is kept for it
@@ -27,9 +28,10 @@ pub mod event;
 pub mod overdue;
 pub mod scope;
 pub mod subscription;
+pub mod tally;
 
 #[cfg(test)]
-mod bodies;
+pub(crate) mod bodies;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]

@@ -329,7 +329,10 @@ fn what_says_too_little_is_tallied_with_its_reason_and_never_an_error() {
         (event(updated, json!(1), json!({"object": "subscription"})), "the subscription has no id"),
         (event(updated, json!(null), object("subscription", "sub_1")), "the event has no time of creation"),
         (event(updated, json!(1), json!({"object": "subscription", "id": "sub_1"})), "the subscription has no status"),
-        (event("customer.deleted", json!("yesterday"), object("customer", "cus_1")), "the event has no time of creation"),
+        (
+            event("customer.deleted", json!("yesterday"), object("customer", "cus_1")),
+            "the event has no time of creation",
+        ),
         (event("customer.deleted", json!(1), json!({"object": "customer"})), "the customer has no id"),
     ];
     let world = World::of(cases.iter().map(|(body, _)| body));

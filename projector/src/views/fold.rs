@@ -9,11 +9,11 @@ use hooklog_store::{Keys, Writes};
 
 use super::family::{CUSTOMERS, OF_CUSTOMER, SUBSCRIPTIONS, TALLIES, in_scope, of_customer};
 use super::record::{Opened, Record, open};
-use super::tally::{NOT_NEEDED, Tally};
 use crate::fold::codec::Unreadable;
 use crate::fold::customer::Customer;
 use crate::fold::event::{Heard, Told, Wanted};
 use crate::fold::subscription::Subscription;
+use crate::fold::tally::{NOT_NEEDED, Tally};
 
 /// The version of this fold. Another one means a new store beside the old, never a mix.
 pub const VERSION: u32 = 1;

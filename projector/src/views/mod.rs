@@ -3,7 +3,6 @@
 //! - [`family`]: the families of a store of views, and their keys
 //! - [`record`]: a record of `events`, heard
 //! - [`fold`]: the two phases over a batch
-//! - [`tally`]: what was skipped, counted, so that nothing is silent
 //! - [`find`]: what queries read from a snapshot
 //! - [`content`]: a snapshot and its answers as one hash
 //!
@@ -15,4 +14,3 @@ pub mod family;
 pub mod find;
 pub mod fold;
 pub mod record;
-pub mod tally;

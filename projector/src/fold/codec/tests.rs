@@ -52,7 +52,7 @@ fn states_are_written_and_read_as_in_the_first_release() {
 #[test]
 fn tallies_are_written_and_read_as_in_the_first_release() {
     let mut tally = Tally::default();
-    [3, 9].map(|offset| tally.count("why", hooklog_schemas::Offset(offset)));
+    [3, 9].into_iter().for_each(|offset| tally.count("why", hooklog_schemas::Offset(offset)));
     assert_eq!(hex::encode(tally.to_bytes()), "010206776879040612");
     assert_eq!(Tally::from_bytes(&tally.to_bytes()), Ok(tally));
 }
