@@ -10,6 +10,7 @@
 pub mod answer;
 mod error;
 pub mod fold;
+pub mod generations;
 pub mod rules;
 pub mod stripe;
 pub mod views;

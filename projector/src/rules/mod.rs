@@ -37,6 +37,13 @@ pub struct Rules {
 #[error("{0}")]
 pub struct Invalid(String);
 
+impl Invalid {
+    /// With these words.
+    pub fn because(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
 impl Rules {
     /// Reads rules from their text.
     ///
