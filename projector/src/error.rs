@@ -55,42 +55,17 @@ pub enum Error {
         /// What it should hold.
         wanted: String,
     },
-    /// The log lost records that the views had not read.
+    /// The reader of `events` failed; its own message says what to do.
+    #[error(transparent)]
+    Task(#[from] hooklog_task::Error),
+    /// The reader of `events` ended without saying why.
+    #[error("the reader of the views panicked; its message is above. This is a defect: please report it")]
+    Panicked,
+    /// The reader of the live views does not hold still for the switch.
     #[error(
-        "{topic}/{partition} begins at offset {earliest}, but the views need {next}: records were deleted; restore the topic, or delete the directory of the views to build them from what is left"
+        "the views that answer could not be held for the switch: their reader does not run; see its error in the log"
     )]
-    Truncated {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The first offset that is left.
-        earliest: i64,
-        /// The next one that the views need.
-        next: i64,
-    },
-    /// A store is ahead of its log.
-    #[error(
-        "the views stand at {next} of {topic}/{partition}, but the log ends at {end}: it was made anew or lost records; delete the directory of the views if that was on purpose"
-    )]
-    BeyondTheLog {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The next offset that the views need.
-        next: i64,
-        /// Where the log ends.
-        end: i64,
-    },
-    /// Kafka's consumer failed for good.
-    #[error("reading {topic} stopped: {reason}; start again once that is mended, nothing is lost")]
-    Reading {
-        /// The topic.
-        topic: String,
-        /// Why.
-        reason: String,
-    },
+    NotHeld,
     /// A rebuild is running.
     #[error("a rebuild is running already; wait until it is done (`hooklog status` shows how far it is)")]
     Building,

@@ -6,13 +6,26 @@
 //! - [`rules`]: what a status gives, from a strict table
 //! - [`answer`]: a state under some rules at some moment
 //! - [`views`]: all that over batches of records, as keys to look up and writes
+//!
+//! The shell around it:
+//! - [`generations`]: builds of the views, each under one version of the rules
+//! - [`Projector`]: reads `events` into the live generation, rebuilds, answers queries
+//! - [`rebuild`]: what a rebuild reports and comes to
+//! - [`status`]: what a projector says of itself
 
+mod advance;
 pub mod answer;
 mod error;
 pub mod fold;
+mod gate;
 pub mod generations;
+mod projector;
+mod query;
+pub mod rebuild;
 pub mod rules;
+pub mod status;
 pub mod stripe;
 pub mod views;
 
 pub use error::Error;
+pub use projector::{Config, Projector};

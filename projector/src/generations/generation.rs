@@ -1,9 +1,11 @@
 //! One build of the views.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
-use hooklog_schemas::{Millis, NextOffset, Partition};
+use hooklog_schemas::{Millis, Partition};
 use hooklog_store::{Applied, Source, Store, Writes};
+use hooklog_task::Progress;
 
 use crate::error::Error;
 use crate::rules::Rules;
@@ -19,8 +21,10 @@ pub struct Generation {
     pub rules: Rules,
     /// The full name of the topic.
     topic: String,
-    /// How far each partition must have been read before it is answered from.
-    goals: OnceLock<Vec<NextOffset>>,
+    /// How far its reader is.
+    pub progress: Progress,
+    /// The partitions that were restored once; what is added since is only later, so they stay so.
+    restored: Mutex<BTreeSet<Partition>>,
 }
 
 impl Generation {
@@ -39,7 +43,14 @@ impl Generation {
                 .map_err(|reason| Error::Rules { from: format!("of generation {number}").into(), reason })?,
             None => written(&store, rules()?)?,
         };
-        Ok(Self { number, store, rules, topic: topic.to_owned(), goals: OnceLock::new() })
+        Ok(Self {
+            number,
+            store,
+            rules,
+            topic: topic.to_owned(),
+            progress: Progress::default(),
+            restored: Mutex::default(),
+        })
     }
 
     /// Where a partition's position is kept.
@@ -55,21 +66,23 @@ impl Generation {
         Ok(self.store.applied(&self.source(partition))?)
     }
 
-    /// Sets how far each partition must be read before it is answered from: once, at the start.
-    pub fn aim(&self, goals: Vec<NextOffset>) {
-        // Set again after Kafka was away; what was asked for first still holds.
-        let _ = self.goals.set(goals);
+    /// Whether a partition cannot be answered from yet: it does not hold all that was committed when its reader began.
+    pub fn is_restoring(&self, partition: Partition) -> bool {
+        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        if restored.contains(&partition) {
+            return false;
+        }
+        let standing = self.progress.all().get(&partition).copied();
+        let restoring = standing.is_none_or(|standing| standing.restoring);
+        if !restoring {
+            restored.insert(partition);
+        }
+        restoring
     }
 
-    /// The goal of a partition, once there is one.
-    pub fn goal(&self, partition: Partition) -> Option<NextOffset> {
-        let at = usize::try_from(partition.0).ok()?;
-        self.goals.get()?.get(at).copied()
-    }
-
-    /// Whether a partition that is read up to `next` cannot be answered from yet.
-    pub fn is_restoring(&self, partition: Partition, next: NextOffset) -> bool {
-        self.goal(partition).is_none_or(|goal| next < goal)
+    /// Notes that a partition holds all that it must, however it got there.
+    pub fn note_restored(&self, partition: Partition) {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner).insert(partition);
     }
 }
 

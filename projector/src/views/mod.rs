@@ -4,6 +4,7 @@
 //! - [`record`]: a record of `events`, heard
 //! - [`fold`]: the two phases over a batch
 //! - [`find`]: what queries read from a snapshot
+//! - [`task`]: the fold as the task engine drives it
 //! - [`content`]: a snapshot and its answers as one hash
 //!
 //! Views store states, not answers: a state owes nothing to rules or to time. Answers are evaluated when they are asked for,
@@ -14,3 +15,4 @@ pub mod family;
 pub mod find;
 pub mod fold;
 pub mod record;
+pub mod task;
