@@ -1,0 +1,164 @@
+//! `hooklog send`: posts signed webhooks, made up or one's own.
+//!
+//! `generator` makes events in their true order, `own` reads them from a file; `delivery` adds disorder and duplicates;
+//! `run` posts them through `client`, `retry` decides what becomes of each, `tally` counts.
+
+mod acks;
+mod args;
+mod client;
+mod delivery;
+mod generator;
+mod own;
+mod progress;
+mod retry;
+mod run;
+mod signature;
+mod tally;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+pub(crate) use args::Args;
+
+use acks::Acks;
+use client::Poster;
+use delivery::{Deliveries, Disorder, Post};
+use generator::{Generator, Plan};
+use progress::Progress;
+use retry::Patience;
+use run::{Outcome, Setup};
+
+type Posts = Box<dyn Iterator<Item = Result<Post>> + Send>;
+
+const NOT_ALL_ACKED: u8 = 1;
+const WRONG_USE: u8 = 2;
+const NOBODY_THERE: u8 = 3;
+
+/// Customers live through about so many events each where nobody says how many there are.
+const EVENTS_OF_A_CUSTOMER: u64 = 25;
+
+/// Runs the command to its end. Makes its own runtime: not to be called from within one.
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let (mut out, mut errors) = (anstream::stdout().lock(), anstream::stderr().lock());
+    if args.print {
+        let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
+        return execute(&args, &mut out, &mut errors).map(ExitCode::from);
+    }
+    execute(&args, &mut out, &mut errors).map(ExitCode::from)
+}
+
+/// The command with its outputs given; returns its exit code.
+fn execute(args: &Args, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
+    let posts = match posts(args) {
+        Ok(posts) => posts,
+        Err(error) => return refuse(errors, &format!("{error:#}")),
+    };
+    if args.print {
+        return print(posts, out, errors);
+    }
+    let (setup, url) = match setup(args, posts) {
+        Ok(ready) => ready,
+        Err(complaint) => return refuse(errors, &format!("{complaint:#}")),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(run::run(setup, interrupted()));
+    tell(&outcome, &url, args.json, out, errors)
+}
+
+fn setup(args: &Args, posts: Posts) -> Result<(Setup, String)> {
+    let target = target::resolve(args, &|name| std::env::var_os(name)).map_err(anyhow::Error::msg)?;
+    let url = target.uri.to_string();
+    let setup = Setup {
+        posts,
+        poster: Poster::new(target, usize::from(args.concurrency)),
+        concurrency: args.concurrency,
+        rate: args.rate,
+        patience: Patience { retry: args.retry, at_most: args.retry_for.map(Duration::from_secs) },
+        acks: args.acks.as_deref().map(Acks::append_to).transpose()?,
+        progress: Progress::of(args.file.is_none().then(|| count(args))),
+        seed: args.seed,
+    };
+    Ok((setup, url))
+}
+
+/// The posts that `args` mean, in the order of their arrival.
+fn posts(args: &Args) -> Result<Posts> {
+    let window = if args.shuffle { args.shuffle_window } else { 0 };
+    let disorder = Disorder { seed: args.seed, duplicates: args.duplicates, window };
+    if let Some(path) = &args.file {
+        return Ok(Box::new(Deliveries::new(own::Bodies::new(own::open(path)?), disorder)));
+    }
+    let plan = Plan {
+        seed: args.seed,
+        events: args.events,
+        customers: args.customers.unwrap_or_else(|| args.events.div_ceil(EVENTS_OF_A_CUSTOMER)),
+        same_second: args.same_second,
+        size: args.size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
+    };
+    Ok(Box::new(Deliveries::new(Generator::new(plan).map(Ok), disorder)))
+}
+
+fn count(args: &Args) -> u64 {
+    args.events + (args.events as f64 * args.duplicates).round() as u64
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn print(posts: Posts, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
+    for post in posts {
+        let post = match post {
+            Ok(post) => post,
+            Err(error) => return refuse(errors, &format!("{error:#}")),
+        };
+        let written = out.write_all(&post.body).and_then(|()| out.write_all(b"\n"));
+        if !is_wanted(written)? {
+            return Ok(0);
+        }
+    }
+    is_wanted(out.flush()).map(|_| 0)
+}
+
+/// False where the reader has gone: `head` has seen enough.
+fn is_wanted(written: std::io::Result<()>) -> Result<bool> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("standard output cannot be written"),
+    }
+}
+
+/// Says how it went: the report on standard output, what went wrong on standard error.
+fn tell(outcome: &Outcome, url: &str, json: bool, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
+    let report = &outcome.report;
+    let text = if json { serde_json::to_string(report)? } else { report.table() };
+    writeln!(out, "{text}")?;
+    for (complaint, given) in &outcome.complaints {
+        writeln!(errors, "{} not acknowledged ({} first), {complaint}", given.count, given.first)?;
+    }
+    if let Some(failure) = &outcome.failure {
+        return refuse(errors, &format!("{failure:#}"));
+    }
+    if report.posts > 0 && !outcome.was_answered {
+        writeln!(errors, "nothing answers at {url}: start it with `hooklog up`, or name another with --url")?;
+        return Ok(NOBODY_THERE);
+    }
+    if outcome.was_stopped {
+        writeln!(errors, "stopped before the end")?;
+        return Ok(NOT_ALL_ACKED);
+    }
+    Ok(if report.not_acked == 0 { 0 } else { NOT_ALL_ACKED })
+}
+
+fn refuse(errors: &mut dyn Write, complaint: &str) -> Result<u8> {
+    writeln!(errors, "error: {complaint}")?;
+    Ok(WRONG_USE)
+}

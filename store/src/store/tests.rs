@@ -1,0 +1,163 @@
+use hooklog_schemas::ids::Span;
+use hooklog_schemas::{NextOffset, Partition};
+
+use super::*;
+use crate::registry::Registry;
+use crate::writes::Keys;
+
+const VIEW: Family = Family(0);
+const SEEN: Family = Family(1);
+const WIDTH: Span = Span::days(5);
+const WINDOW: Span = Span::days(35);
+
+fn layout() -> Layout {
+    Layout(vec![("view", Kind::Plain), ("seen", Kind::Buckets { width: WIDTH, window: WINDOW })])
+}
+
+fn registry() -> Registry {
+    Registry::with_memory(64 << 20)
+}
+
+fn source() -> Source {
+    Source { topic: "raw".to_owned(), partition: Partition(2) }
+}
+
+fn day(n: i64) -> Millis {
+    Millis(Span::days(n).0)
+}
+
+fn seen(writes: &mut Writes, key: &[u8], at: Millis) {
+    writes.put(SEEN, at, key, &at.0.to_be_bytes());
+}
+
+fn get(store: &Store, family: Family, key: &[u8]) -> Option<Vec<u8>> {
+    let mut keys = Keys::default();
+    keys.push(family, key);
+    store.multi_get(&keys).unwrap().remove(0)
+}
+
+#[test]
+fn writes_and_their_position_are_there_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let applied = Applied { next: NextOffset(7), clock: day(3) };
+    {
+        let store = registry().open(&path, layout(), "test 1").unwrap();
+        assert_eq!(store.applied(&source()).unwrap(), Applied::NOTHING);
+        let mut writes = Writes::default();
+        writes.put(VIEW, Millis::MIN, b"a", b"1");
+        writes.put(VIEW, Millis::MIN, b"b", b"2");
+        writes.delete(VIEW, b"a");
+        seen(&mut writes, b"x", day(3));
+        store.apply(&writes, &[(source(), applied)]).unwrap();
+    }
+    let store = registry().open(&path, layout(), "test 1").unwrap();
+    assert_eq!(store.applied(&source()).unwrap(), applied);
+    assert_eq!((get(&store, VIEW, b"a"), get(&store, VIEW, b"b")), (None, Some(b"2".to_vec())));
+    assert_eq!(get(&store, SEEN, b"x"), Some(day(3).0.to_be_bytes().to_vec()));
+    assert_eq!(store.applied_all().unwrap().len(), 1);
+}
+
+#[test]
+fn a_store_of_another_kind_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = registry();
+    drop(registry.open(dir.path(), layout(), "fold=1").unwrap());
+    assert!(matches!(registry.open(dir.path(), layout(), "fold=2"), Err(Error::Foreign { .. })));
+    assert_eq!(registry.open_existing(dir.path(), layout()).unwrap().kind(), "fold=1");
+}
+
+#[test]
+fn a_path_is_open_once_and_free_again_after_closing() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = registry();
+    let store = registry.open(dir.path(), layout(), "x").unwrap();
+    assert!(matches!(registry.open(dir.path(), layout(), "x"), Err(Error::Busy(_))));
+    assert!(matches!(registry.discard(dir.path()), Err(Error::Busy(_))));
+    drop(store);
+    drop(registry.open(dir.path(), layout(), "x").unwrap());
+    registry.discard(dir.path()).unwrap();
+    assert!(matches!(registry.open_existing(dir.path(), layout()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn the_newest_value_counts_across_buckets() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = registry().open(dir.path(), layout(), "x").unwrap();
+    for n in [1, 12, 23] {
+        let mut writes = Writes::default();
+        seen(&mut writes, b"x", day(n));
+        store.apply(&writes, &[]).unwrap();
+    }
+    assert_eq!(get(&store, SEEN, b"x"), Some(day(23).0.to_be_bytes().to_vec()));
+    assert_eq!(get(&store, SEEN, b"y"), None);
+}
+
+#[test]
+fn expired_buckets_go_and_the_rest_stays_also_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = registry().open(dir.path(), layout(), "x").unwrap();
+        let mut writes = Writes::default();
+        seen(&mut writes, b"old", day(1));
+        seen(&mut writes, b"new", day(40));
+        store.apply(&writes, &[(source(), Applied { next: NextOffset(2), clock: day(46) })]).unwrap();
+        assert_eq!(store.drop_expired(day(45)).unwrap(), 0);
+        assert_eq!(store.drop_expired(day(46)).unwrap(), 1);
+    }
+    let store = registry().open(dir.path(), layout(), "x").unwrap();
+    assert_eq!(get(&store, SEEN, b"old"), None);
+    assert!(get(&store, SEEN, b"new").is_some());
+    assert_eq!(store.drop_expired(day(46)).unwrap(), 0);
+}
+
+#[test]
+fn the_content_hash_ignores_buckets_and_what_fell_out_of_the_window() {
+    let hash = |events: &[(&[u8], i64)], drop_at: Option<i64>| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = registry().open(dir.path(), layout(), "x").unwrap();
+        for (key, at) in events {
+            let mut writes = Writes::default();
+            seen(&mut writes, key, day(*at));
+            store.apply(&writes, &[]).unwrap();
+        }
+        drop_at.map(|n| store.drop_expired(day(n)).unwrap());
+        store.content_hash(day(46)).unwrap()
+    };
+    let whole = hash(&[(b"gone", 1), (b"a", 12), (b"b", 13), (b"a", 41)], None);
+    assert_eq!(whole, hash(&[(b"gone", 1), (b"a", 12), (b"b", 13), (b"a", 41)], Some(46)));
+    assert_eq!(whole, hash(&[(b"b", 13), (b"a", 41)], None));
+    assert_ne!(whole, hash(&[(b"b", 13), (b"a", 42)], None));
+    assert_ne!(whole, hash(&[(b"a", 41)], None));
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_and_scans_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = registry().open(dir.path(), layout(), "x").unwrap();
+    let put = |key: &[u8]| {
+        let mut writes = Writes::default();
+        writes.put(VIEW, Millis::MIN, key, b"v");
+        store.apply(&writes, &[]).unwrap();
+    };
+    ["c/1", "c/2", "c/3", "d/1"].iter().for_each(|key| put(key.as_bytes()));
+    let snapshot = store.snapshot();
+    put(b"c/0");
+    let keys = |from: &[u8], limit| {
+        let entries = snapshot.scan(VIEW, b"c/", from, limit).unwrap();
+        entries.into_iter().map(|(key, _)| String::from_utf8(key.to_vec()).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(b"", 9), ["c/1", "c/2", "c/3"]);
+    assert_eq!(keys(b"c/2", 1), ["c/2"]);
+    assert_eq!(snapshot.get(VIEW, b"c/0").unwrap(), None);
+    assert!(store.get(VIEW, b"c/0").unwrap().is_some());
+}
+
+#[test]
+fn a_damaged_store_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(registry().open(dir.path(), layout(), "x").unwrap());
+    std::fs::write(dir.path().join("CURRENT"), "MANIFEST-no\n").unwrap();
+    let error = registry().open(dir.path(), layout(), "x").err().unwrap();
+    assert!(error.is_damage(), "{error:?}");
+}
