@@ -33,7 +33,6 @@ use std::path::PathBuf;
 use hooklog_ingest::{Limits, Source};
 use hooklog_log::{Connection, Topics};
 
-pub(crate) use check::ConfigCommand;
 pub(crate) use common::{Common, Flags};
 pub(crate) use problem::Invalid;
 pub(crate) use resolve::{Resolved, load};

@@ -1,5 +1,7 @@
 //! Ingest against the real broker: what is answered, what stands in `raw`, and what never does.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
