@@ -60,6 +60,13 @@ impl Place {
     }
 }
 
+/// Where a test fails between two programs, the broker would stay for ever.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.recorded_broker().inspect(Process::kill);
+    }
+}
+
 fn address(program: &Program) -> String {
     program.ready()["brokers"].as_str().expect("it says where the broker is").to_owned()
 }
