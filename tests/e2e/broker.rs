@@ -51,6 +51,15 @@ impl Place {
         Process::of(i32::try_from(record["pid"].as_i64()?).ok()?)
     }
 
+    /// What the record looks like after the machine has gone down under the broker.
+    fn pretend_another_boot(&self) {
+        let path = self.data_dir().join("broker/process.json");
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).expect("a record")).expect("it is JSON");
+        record["boot_id"] = "another".into();
+        fs::write(&path, record.to_string()).expect("it can be written");
+    }
+
     /// The broker's own process, as run.json names it.
     fn broker(&self) -> Process {
         let text = fs::read(self.data_dir().join("run.json")).expect("a running hooklog has its run.json");
@@ -139,6 +148,25 @@ fn after_a_kill_of_both_a_new_broker_goes_on_with_the_old_data() {
     assert_ne!(place.broker(), broker);
     append(&second, &topic, "two");
     assert_eq!(read(&second, &topic, 2), ["one", "two"]);
+}
+
+#[test]
+fn a_power_loss_stays_on_record_until_somebody_has_looked_after_it() {
+    let place = Place::new();
+    let mark = place.data_dir().join("broker/power-loss");
+    let (program, broker) = (place.start(), place.broker());
+    program.kill();
+    broker.kill();
+    assert!(place.start().stop().success());
+    assert!(!mark.exists(), "a kill is no power loss");
+    let (program, broker) = (place.start(), place.broker());
+    program.kill();
+    broker.kill();
+    place.pretend_another_boot();
+    for _ in 0..2 {
+        assert!(place.start().stop().success());
+        assert!(mark.exists());
+    }
 }
 
 #[test]

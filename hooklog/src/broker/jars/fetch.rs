@@ -1,6 +1,6 @@
 //! Fetches the jars through Maven: into a directory beside the final one, checked, then renamed in one step.
 
-use super::super::java::log_to;
+use super::super::java::{log_to, without_our_variables};
 use super::super::{Error, VERSION, child};
 use super::lock::{Depth, Lock};
 use rustix::fs::{FlockOperation, flock};
@@ -64,6 +64,7 @@ impl Fetch<'_> {
         let mut maven = Command::new("mvn");
         maven.args(["-B", "-ntp", "-Dstyle.color=never", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
         maven.arg("-f").arg(&pom).arg("-DoutputDirectory=jars").current_dir(directory).stdin(Stdio::null());
+        without_our_variables(&mut maven);
         log_to(&mut maven, &output)?;
         let mut child = maven.spawn().map_err(|_| Error::NoMaven)?;
         match child::outcome(&mut child, MAVEN_MAY_TAKE, self.cancel)? {
