@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -262,13 +262,32 @@ fn a_data_directory_in_use_is_refused_with_the_pid_of_its_owner() {
 
 #[test]
 fn without_java_or_maven_it_says_what_to_install() {
-    let place = Place::new();
-    let refused = start_with(&place, &[]);
-    assert_eq!(refused.code, Some(3), "{refused}");
-    assert!(refused.stderr.contains("Java") && refused.stderr.contains("make setup"), "{refused}");
-    let refused = start_with(&place, &["java"]);
-    assert_eq!(refused.code, Some(3), "{refused}");
-    assert!(refused.stderr.contains("Maven") && refused.stderr.contains("make setup"), "{refused}");
+    let machine = Machine::new();
+    let refused = machine.refuses();
+    assert!(refused.contains("Java") && refused.contains("make setup"), "{refused}");
+    machine.link("java");
+    let refused = machine.refuses();
+    assert!(refused.contains("Maven") && refused.contains("make setup"), "{refused}");
+}
+
+#[test]
+fn without_a_network_it_says_what_maven_said() {
+    let machine = Machine::new();
+    machine.link("java");
+    machine.maven("echo '[ERROR] Could not transfer artifact x: Unknown host y'; exit 1");
+    let refused = machine.refuses();
+    assert!(refused.contains("Unknown host y") && refused.contains("--brokers"), "{refused}");
+    assert!(!machine.has_jars());
+}
+
+#[test]
+fn jars_that_are_not_those_of_the_lock_file_are_not_kept() {
+    let machine = Machine::new();
+    machine.link("java");
+    machine.maven("/bin/mkdir jars && echo evil > jars/kafka-clients-4.3.1.jar");
+    let refused = machine.refuses();
+    assert!(refused.contains("not those of the lock file"), "{refused}");
+    assert!(!machine.has_jars());
 }
 
 #[test]
@@ -296,13 +315,46 @@ fn wait_for_another_broker(place: &Place, old: &Process) -> Process {
     })
 }
 
-/// A start with an empty cache and only these programs on the PATH.
-fn start_with(place: &Place, programs: &[&str]) -> Refused {
-    let path = tempfile::tempdir().expect("a temporary directory");
-    programs.iter().for_each(|program| symlink(found(program), path.path().join(program)).expect("a link"));
-    let mut command = place.command(0);
-    command.env("PATH", path.path()).env("XDG_CACHE_HOME", path.path().join("cache")).env_remove("JAVA_HOME");
-    Program::spawn(command).expect_err("it cannot start")
+/// A machine with an empty cache and nothing on the PATH but what it is given.
+struct Machine {
+    place: Place,
+    path: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { place: Place::new(), path: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    fn link(&self, program: &str) {
+        symlink(found(program), self.path.path().join(program)).expect("a link");
+    }
+
+    fn maven(&self, script: &str) {
+        let path = self.path.path().join("mvn");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path.path().join("cache")
+    }
+
+    /// Why it does not start, which has to be something that is not there.
+    fn refuses(&self) -> String {
+        let mut command = self.place.command(0);
+        command.env("PATH", self.path.path()).env("XDG_CACHE_HOME", self.cache()).env_remove("JAVA_HOME");
+        let refused = Program::spawn(command).expect_err("it cannot start");
+        assert_eq!(refused.code, Some(3), "{refused}");
+        refused.stderr
+    }
+
+    /// Whole or in part.
+    fn has_jars(&self) -> bool {
+        fs::read_dir(self.cache().join("hooklog"))
+            .expect("the cache")
+            .any(|entry| entry.is_ok_and(|entry| entry.path().is_dir()))
+    }
 }
 
 fn found(program: &str) -> PathBuf {
