@@ -198,7 +198,9 @@ impl Run {
         if book.complaints.len() >= MOST_COMPLAINTS && !book.complaints.contains_key(&complaint) {
             complaint = format!("{}: others", reply.answer.name());
         }
-        let first = || Given { count: 0, first: String::from_utf8_lossy(&post.id).into_owned() };
+        let id = String::from_utf8_lossy(&post.id);
+        let first =
+            || Given { count: 0, first: if id.is_empty() { "one without an id".into() } else { id.into_owned() } };
         book.complaints.entry(complaint).or_insert_with(first).count += 1;
     }
 

@@ -19,8 +19,13 @@ fn main() -> std::io::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let past_due_gives_access = !flags.iter().any(|flag| flag == NO_ACCESS);
-    let bodies = stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
-    let oracle = Oracle::from_ordered(bodies.iter().filter(|line| !line.trim().is_empty()));
+    let mut oracle = Oracle::default();
+    for line in stdin().lock().split(b'\n') {
+        let line = line?;
+        if !line.trim_ascii().is_empty() {
+            oracle.tell(&line);
+        }
+    }
     if flags.iter().any(|flag| flag == SUBSCRIPTIONS) {
         print_subscriptions(&oracle, past_due_gives_access)?;
     } else {
