@@ -1,16 +1,31 @@
-//! hooklog
-mod send;
+//! `hooklog`: the one binary. A folder for each group of commands.
 
-/// Stripe webhooks into an exactly-once, replayable log.
-#[derive(clap::Parser)]
-#[command(name = "hooklog", version)]
-enum Command {
-    /// Post signed webhooks, made up or your own
-    Send(send::Args),
+mod broker;
+mod cli;
+mod datadir;
+mod exit;
+mod process;
+mod send;
+mod settings;
+
+use clap::Parser;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    log_to_stderr();
+    cli.run().unwrap_or_else(|error| {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(anstream::stderr().lock(), "hooklog: {error:#}");
+        exit::code(&error)
+    })
 }
 
-fn main() -> anyhow::Result<std::process::ExitCode> {
-    match <Command as clap::Parser>::parse() {
-        Command::Send(args) => send::run(args),
-    }
+/// `HOOKLOG_LOG` chooses what is said, as in `info,hooklog=debug`.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOOKLOG_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal());
+    // With a closed stderr, the report of a failed write would be a panic.
+    log.log_internal_errors(false).with_writer(std::io::stderr).init();
 }

@@ -1,1 +1,29 @@
-//! hooklog-task
+//! The engine of exactly-once: drives a pure fold over a partitioned log and keeps its store, its outputs and its offsets
+//! in step, whatever dies when.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`fold`] | the pure step: what a record asks for, what comes of it |
+//! | [`input`] | a record as a fold sees it |
+//! | [`resume`] | where to go on after a start, as a plan that is decided before anything is done |
+//! | [`pace`] | when a transaction has waited long enough |
+//! | [`outcome`] | what an error leaves behind, and so what must follow |
+//! | [`transform`] | folds with outputs: outputs and offsets in one Kafka transaction, the store after it |
+//! | [`materialise`] | folds without outputs: the store's own position is the only one |
+//! | [`progress`] | how far each partition is, for people and machines who ask |
+
+mod error;
+pub mod fold;
+pub mod input;
+pub mod materialise;
+pub mod outcome;
+mod overlay;
+pub mod pace;
+pub mod progress;
+pub mod resume;
+pub mod transform;
+
+pub use error::Error;
+pub use fold::{Effects, Fold, Record, View};
+pub use input::Input;
+pub use progress::Progress;

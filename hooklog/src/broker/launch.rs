@@ -1,0 +1,116 @@
+//! Starts the broker and waits until it answers.
+
+use super::java::{Java, log_to};
+use super::layout::Layout;
+use super::ready::{self, Readiness};
+use super::record::Record;
+use super::said::Said;
+use super::settings::{Ports, server_properties};
+use super::{Error, orphan, port};
+use crate::process::Identity;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Child;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Kafka reads back what an unclean stop left before it answers, and a large log takes its time.
+const MAY_TAKE: Duration = Duration::from_secs(300);
+const GRACE: Duration = Duration::from_secs(8);
+/// Another program may take a port between our look at it and Kafka's.
+const TRIES: usize = 3;
+
+pub(super) struct Launched {
+    pub(super) child: Child,
+    pub(super) record: Record,
+    pub(super) said: Said,
+}
+
+/// Starts a broker at this port; 0 takes a free one.
+pub(super) fn launch(
+    java: &Java,
+    layout: &Layout,
+    wanted_port: u16,
+    cluster_id: &str,
+    cancel: &CancellationToken,
+) -> Result<Launched, Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let ports = choose(wanted_port)?;
+        let mut launched = spawn(java, layout, ports, cluster_id)?;
+        match ready::wait(&launched.record.process, ports.kafka, cluster_id, MAY_TAKE, cancel) {
+            Readiness::Answers => return Ok(launched),
+            Readiness::Ended if tries < TRIES && somebody_took(ports, wanted_port)? => {
+                launched.reap();
+            }
+            readiness => return Err(launched.give_up(readiness, layout)?),
+        }
+    }
+}
+
+fn choose(wanted_port: u16) -> Result<Ports, Error> {
+    let rng = &mut rand::rng();
+    let kafka = match wanted_port {
+        0 => port::free(rng)?,
+        port if port::is_free(port) => port,
+        port => return Err(Error::PortTaken { port }),
+    };
+    loop {
+        let controller = port::free(rng)?;
+        if controller != kafka {
+            return Ok(Ports { kafka, controller });
+        }
+    }
+}
+
+/// Whether the broker ended for want of a port that we chose. The wanted one being taken is for the user to solve.
+fn somebody_took(ports: Ports, wanted_port: u16) -> Result<bool, Error> {
+    if wanted_port != 0 && !port::is_free(wanted_port) {
+        return Err(Error::PortTaken { port: wanted_port });
+    }
+    Ok(!port::is_free(ports.kafka) || !port::is_free(ports.controller))
+}
+
+/// The record is written at once: a crash before that leaves a process that is known by its command line only.
+fn spawn(java: &Java, layout: &Layout, ports: Ports, cluster_id: &str) -> Result<Launched, Error> {
+    write_settings(layout, ports)?;
+    let said = Said::from_now_on(layout);
+    let mut command = java.broker(layout);
+    log_to(&mut command, &layout.console_log())?;
+    // In its own process group, so that Ctrl-C at our terminal does not reach it before we have stopped.
+    let mut child = command.process_group(0).spawn().map_err(|error| Error::NoJava(error.to_string()))?;
+    let pid = i32::try_from(child.id()).expect("Linux has pids of 22 bits");
+    let Some(process) = Identity::of(pid) else {
+        let status = child.wait().map_err(Error::io("wait for the broker of", layout.directory()))?;
+        return Err(Error::Died { reason: said.why(Some(status)), log: layout.server_log() });
+    };
+    let record = Record { process, port: ports.kafka, cluster_id: cluster_id.to_owned() };
+    record.write(layout)?;
+    Ok(Launched { child, record, said })
+}
+
+/// What an earlier broker unpacked goes as well: after a SIGKILL it would stay for ever.
+fn write_settings(layout: &Layout, ports: Ports) -> Result<(), Error> {
+    let (tmp, properties) = (layout.tmp(), layout.properties());
+    fs::remove_dir_all(&tmp).map_err(Error::io("remove", &tmp))?;
+    layout.create()?;
+    fs::write(&properties, server_properties(ports, "kafka")).map_err(Error::io("write", &properties))
+}
+
+impl Launched {
+    fn reap(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.wait().ok()
+    }
+
+    fn give_up(mut self, readiness: Readiness, layout: &Layout) -> Result<Error, Error> {
+        orphan::end(&self.record.process, GRACE)?;
+        let status = self.reap();
+        let log = layout.server_log();
+        Ok(match readiness {
+            Readiness::Cancelled => Error::Cancelled,
+            Readiness::Silent => Error::Silent { seconds: MAY_TAKE.as_secs(), log },
+            Readiness::Ended | Readiness::Answers => Error::Died { reason: self.said.why(status), log },
+        })
+    }
+}

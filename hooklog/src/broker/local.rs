@@ -1,0 +1,152 @@
+//! [`Broker`]: start or adopt it, stop it.
+
+use super::java::Java;
+use super::launch::{Launched, launch};
+use super::layout::Layout;
+use super::record::{Record, lost_power};
+use super::said::Said;
+use super::{Error, archive, format, jars, orphan, power};
+use crate::process::{self, Ended};
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Which broker is wanted. The caller holds the data directory's lock.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Absolute and without links.
+    pub(crate) data_dir: PathBuf,
+    /// Where the jars are kept, for all data directories.
+    pub(crate) cache: PathBuf,
+    /// On 127.0.0.1; 0 takes a free one.
+    pub(crate) port: u16,
+    /// Ends every wait of a start.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// How we came to have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    Started,
+    /// It was left by an earlier run.
+    Adopted,
+}
+
+/// The local broker, which answers. It does not end with this value, only by [`Broker::stop`].
+#[derive(Debug)]
+pub(crate) struct Broker {
+    wanted: Wanted,
+    layout: Layout,
+    record: Record,
+    came: Came,
+    child: Option<Child>,
+    said: Said,
+}
+
+impl Broker {
+    /// Adopts what an earlier run left, or starts a new one. Blocks until it answers.
+    pub(crate) fn start(wanted: Wanted) -> Result<Self, Error> {
+        let layout = Layout::new(&wanted.data_dir);
+        layout.create()?;
+        let record = Record::read(&layout)?;
+        let boot_id = process::boot_id().map_err(Error::io("read", "/proc".as_ref()))?;
+        if lost_power(record.as_ref(), &boot_id) {
+            power::mark(&layout)?;
+        }
+        match orphan::adopt(&layout, record, &wanted)? {
+            Some(record) => Ok(Self::adopted(wanted, layout, record)),
+            None => Self::launched(wanted, layout),
+        }
+    }
+
+    fn adopted(wanted: Wanted, layout: Layout, record: Record) -> Self {
+        let said = Said::from_now_on(&layout);
+        Self { wanted, layout, record, came: Came::Adopted, child: None, said }
+    }
+
+    fn launched(wanted: Wanted, layout: Layout) -> Result<Self, Error> {
+        let Launched { child, record, said } = launch_new(&wanted, &layout, wanted.port)?;
+        Ok(Self { wanted, layout, record, came: Came::Started, child: Some(child), said })
+    }
+
+    /// For `bootstrap.servers`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.record.port)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.record.process.pid
+    }
+
+    pub(crate) fn came(&self) -> Came {
+        self.came
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.record.process.is_alive()
+    }
+
+    /// Where to look when it is in trouble.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.layout.server_log()
+    }
+
+    /// Whether the machine has gone down under it, and nobody has said [`Broker::power_loss_repaired`] since.
+    pub(crate) fn lost_power(&self) -> bool {
+        power::is_marked(&self.layout)
+    }
+
+    /// Raw was checked against events, and what was missing is there again.
+    #[allow(dead_code, reason = "for the check after a power loss")]
+    pub(crate) fn power_loss_repaired(&self) -> Result<(), Error> {
+        power::clear(&self.layout)
+    }
+
+    pub(super) fn cancel(&self) -> &CancellationToken {
+        &self.wanted.cancel
+    }
+
+    /// Why it is dead.
+    pub(super) fn why_it_died(&mut self) -> String {
+        let status = self.child.as_mut().and_then(|child| child.wait().ok());
+        self.said.why(status)
+    }
+
+    /// Starts a new one in place of one that died, at the same port, since clients know that one.
+    pub(super) fn restart(&mut self) -> Result<(), Error> {
+        let Launched { child, record, said } = launch_new(&self.wanted, &self.layout, self.record.port)?;
+        (self.child, self.record, self.said, self.came) = (Some(child), record, said, Came::Started);
+        Ok(())
+    }
+
+    /// Ends it: SIGTERM, after `grace` SIGKILL. What it holds is flushed by an orderly end only.
+    pub(crate) fn stop(mut self, grace: Duration) -> Result<Ended, Error> {
+        let ended = orphan::end(&self.record.process, grace)?;
+        // It is dead now, so this does not wait: it only takes the zombie away.
+        self.child.as_mut().map(Child::wait).transpose().map_err(Error::io("reap", self.layout.directory()))?;
+        if ended == Ended::Orderly {
+            Record::remove(&self.layout)?;
+        }
+        Ok(ended)
+    }
+}
+
+fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, Error> {
+    let cancel = &wanted.cancel;
+    if port != 0 && !super::port::is_free(port) {
+        return Err(Error::PortTaken { port });
+    }
+    let java = Java::find()?;
+    let java = java.with_jars(&jars::ensure(&wanted.cache, false, cancel)?);
+    let java = archive::with_archive(java, &wanted.cache, cancel)?;
+    let cluster_id = match format::cluster_id(layout) {
+        Some(id) => id,
+        None => {
+            let id = format::id_text(rand::random());
+            format::format(&java, layout, &id, cancel)?;
+            id
+        }
+    };
+    launch(&java, layout, port, &cluster_id, cancel)
+}

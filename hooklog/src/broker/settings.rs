@@ -1,0 +1,97 @@
+//! The texts of the broker's settings: pure. Everything that matters is written down, nothing left to a default that
+//! another version may change.
+
+/// What differs from one start to the next.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) kafka: u16,
+    pub(super) controller: u16,
+}
+
+/// `server.properties` of one KRaft node on the loopback, its data in `log_dirs` (relative to its working directory).
+pub(super) fn server_properties(ports: Ports, log_dirs: &str) -> String {
+    let Ports { kafka, controller } = ports;
+    format!(
+        "# Written by hooklog at every start: changes are lost.\n\
+         process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners=KAFKA://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=KAFKA://127.0.0.1:{kafka}\n\
+         listener.security.protocol.map=KAFKA:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=KAFKA\n\
+         controller.listener.names=CONTROLLER\n\
+         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{QUICK}"
+    )
+}
+
+const ONE_NODE: &str = "\
+# One node holds everything.
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=16
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+";
+
+const FOR_EVER: &str = "\
+# Nothing goes away by itself, and nothing comes by itself.
+offsets.retention.minutes=2147483647
+log.retention.ms=-1
+log.retention.bytes=-1
+auto.create.topics.enable=false
+unclean.leader.election.enable=false
+";
+
+const QUICK: &str = "\
+# Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
+# A new broker is let in only when the session of the one before it, which was killed, is over.
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+";
+
+/// `log4j2.properties`: a bounded log in `logs/`.
+pub(super) const LOG4J: &str = "\
+# Written by hooklog at every start: changes are lost.
+status=error
+appender.file.type=RollingFile
+appender.file.name=file
+appender.file.fileName=logs/server.log
+appender.file.filePattern=logs/server.log.%i
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d{ISO8601} %p %m (%c)%n
+appender.file.policies.type=Policies
+appender.file.policies.size.type=SizeBasedTriggeringPolicy
+appender.file.policies.size.size=10MB
+appender.file.strategy.type=DefaultRolloverStrategy
+appender.file.strategy.max=3
+rootLogger.level=info
+rootLogger.appenderRef.file.ref=file
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_are_these_and_no_others() {
+        let text = server_properties(Ports { kafka: 9092, controller: 21093 }, "kafka");
+        assert_eq!(text, include_str!("golden/server.properties"));
+    }
+
+    #[test]
+    fn every_setting_is_named_once() {
+        let text = server_properties(Ports { kafka: 1, controller: 2 }, "kafka");
+        let mut names: Vec<_> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -1,0 +1,101 @@
+//! What must never be seen outside: secrets, signatures, bodies.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tower::ServiceExt;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+use crate::measure;
+use crate::writer::Rejected;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        self.clone()
+    }
+}
+
+/// Runs requests through every kind of outcome at TRACE; gives the log, the metrics and all answers.
+async fn everything(body: &str) -> (String, String, String) {
+    let lines = Lines::default();
+    let log =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(lines.clone());
+    let _log = tracing::subscriber::set_default(log.finish());
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    measure::describe();
+    let mut answers = String::new();
+    for answer in [at(0, 0), Err(Rejected::Full)] {
+        let stage = stage(limits());
+        let _records = answering(stage.appends, answer);
+        for (path, header) in [
+            ("/webhooks/shop", signature(body.as_bytes())),
+            ("/webhooks/shop", signed("whsec_canary0forged", now(), body.as_bytes())),
+            ("/webhooks/none", signature(body.as_bytes())),
+        ] {
+            let request =
+                Request::post(path).header("stripe-signature", header).body(Body::from(body.to_owned())).unwrap();
+            let response = stage.router.clone().oneshot(request).await.unwrap();
+            answers += &String::from_utf8_lossy(&response.into_body().collect().await.unwrap().to_bytes());
+        }
+    }
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    (log, recorder.handle().render(), answers)
+}
+
+#[tokio::test]
+async fn no_secret_signature_or_body_shows_in_logs_metrics_or_answers() {
+    for body in [
+        r#"{"id":"evt_1","email":"body0canary"}"#,
+        r#""body0canary""#,
+        r#"{"id":7,"email":"body0canary"}"#,
+        "body0canary",
+        r#"{"id":["body0canary"]}"#,
+    ] {
+        let (log, metrics, answers) = everything(body).await;
+        assert!(log.contains("refused") && metrics.contains(measure::REQUESTS), "the nets are out:\n{log}\n{metrics}");
+        let v1 = signature(body.as_bytes()).split_once("v1=").unwrap().1.to_owned();
+        for canary in ["canary0", "body0canary", &v1] {
+            assert!(!(log.clone() + &metrics + &answers).contains(canary), "{canary} in\n{log}\n{metrics}\n{answers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_log_and_the_metrics_name_what_the_sender_is_not_told() {
+    let (log, metrics, answers) = everything(r#"{"id":"evt_1"}"#).await;
+    assert!(log.contains("no_match") && metrics.contains(r#"reason="no_match""#), "{log}\n{metrics}");
+    assert!(metrics.contains(r#"source="(unknown)""#) && !metrics.contains("none"), "{metrics}");
+    assert!(metrics.contains(r#"hooklog_ingest_requests_total{source="shop",outcome="acked"} 1"#), "{metrics}");
+    assert!(!answers.contains("no_match"));
+}
+
+#[tokio::test]
+async fn what_is_unusable_is_an_error_in_the_log_with_its_digest() {
+    let (log, metrics, _) = everything("body0canary").await;
+    let line = log.lines().find(|line| line.contains("ERROR")).unwrap();
+    let digest = "f00d4cc253e964872310d08d0308d193807fa53e64e5cfc4955677b7228f5990";
+    assert!(line.contains("size=11") && line.contains("shop"), "{line}");
+    assert!(line.contains(digest), "{line}");
+    assert!(metrics.contains(r#"outcome="unusable""#));
+}

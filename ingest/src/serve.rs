@@ -1,0 +1,34 @@
+//! The whole service: the edge and the writer, started and stopped in order.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::{self, App};
+use crate::measure;
+use crate::source::Sources;
+use crate::writer;
+use crate::{Config, Error};
+
+/// Serves `POST /webhooks/{source}`, `/healthz` and `/readyz` on `listener` until `shutdown`, then lets what is under
+/// way finish within its deadlines. It starts without Kafka and answers 503 until Kafka is there.
+///
+/// # Errors
+/// What is wrong with `config`, a listener that broke for good, or a writer that died.
+pub async fn serve(listener: TcpListener, config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+    config.check()?;
+    measure::describe();
+    let (appender, mut writer) = writer::start(&config)?;
+    let app = App::new(Sources::new(&config.sources)?, appender, config.limits.clone());
+    let edge = edge::listen(listener, edge::router(Arc::new(app)), &config.limits, shutdown);
+    tokio::select! {
+        served = edge => served?,
+        ended = &mut writer => {
+            let reason = ended.err().map_or_else(|| "it returned".to_owned(), |died| died.to_string());
+            return Err(Error::WriterEnded { reason });
+        }
+    }
+    // The edge is gone and with it every sender of the queue, so the writer finishes by itself.
+    writer.await.map_err(|died| Error::WriterEnded { reason: died.to_string() })
+}

@@ -1,0 +1,219 @@
+//! One generation of the producer: what goes in, and what librdkafka reports back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hooklog_schemas::{Offset, Partition, RawPosition};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientContext, message::ToBytes};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Answer, Append, Readiness, Rejected};
+use crate::record::Record;
+
+/// A producer that turned fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fatal {
+    pub generation: u64,
+    /// Whether it ever had a record acknowledged.
+    pub acked: bool,
+}
+
+/// What librdkafka calls back, on its own threads.
+pub(super) struct Reports {
+    generation: u64,
+    acked: AtomicBool,
+    fatal: mpsc::Sender<Fatal>,
+}
+
+impl Reports {
+    fn complain_if_fatal(&self, code: Option<RDKafkaErrorCode>) {
+        if code == Some(RDKafkaErrorCode::Fatal) {
+            // Full means that a complaint about this producer waits already.
+            let _ =
+                self.fatal.try_send(Fatal { generation: self.generation, acked: self.acked.load(Ordering::Relaxed) });
+        }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Emerg, Error, Info, Notice, Warning};
+        match level {
+            Emerg | Alert | Critical | Error => tracing::error!(facility, "librdkafka: {line}"),
+            Warning => tracing::warn!(facility, "librdkafka: {line}"),
+            Notice | Info => tracing::info!(facility, "librdkafka: {line}"),
+            RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {line}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(generation = self.generation, "the producer for raw reports {error}: {reason}");
+        self.complain_if_fatal(error.rdkafka_error_code());
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<oneshot::Sender<Answer>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, answer: Self::DeliveryOpaque) {
+        let outcome = match result {
+            Ok(message) => placed(message.partition(), message.offset()),
+            Err((error, _)) => Err(self.rejected(error)),
+        };
+        if outcome.is_ok() {
+            self.acked.store(true, Ordering::Relaxed);
+        }
+        // Nobody waits any more where the deadline passed or the client went away.
+        let _ = answer.send(outcome);
+    }
+}
+
+impl Reports {
+    fn rejected(&self, error: &KafkaError) -> Rejected {
+        let code = error.rdkafka_error_code();
+        self.complain_if_fatal(code);
+        match code {
+            Some(RDKafkaErrorCode::QueueFull) => Rejected::Full,
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::Fatal) => {
+                Rejected::Renewing
+            }
+            Some(RDKafkaErrorCode::MessageTimedOut) => Rejected::Deadline,
+            code => Rejected::Kafka(code.unwrap_or(RDKafkaErrorCode::Unknown)),
+        }
+    }
+}
+
+/// An idempotent producer counts a record as delivered, without its offset, where the broker says that it has it
+/// already. It is there, but we cannot say where: the sender is told to try again.
+fn placed(partition: i32, offset: i64) -> Answer {
+    if partition < 0 || offset < 0 {
+        return Err(Rejected::Unplaced);
+    }
+    Ok(RawPosition { partition: Partition(partition), offset: Offset(offset) })
+}
+
+/// One generation of the producer. Clones share it.
+#[derive(Clone)]
+pub(super) struct Producer {
+    inner: Arc<ThreadedProducer<Reports>>,
+    topic: Arc<str>,
+    partitions: u32,
+}
+
+impl Producer {
+    pub(super) fn make(
+        config: &ClientConfig,
+        topic: Arc<str>,
+        partitions: u32,
+        generation: u64,
+        fatal: mpsc::Sender<Fatal>,
+    ) -> KafkaResult<Producer> {
+        let reports = Reports { generation, acked: AtomicBool::new(false), fatal };
+        let inner = ThreadedProducer::from_config_and_context(config, reports)?;
+        Ok(Producer { inner: Arc::new(inner), topic, partitions })
+    }
+
+    /// Hands a record to librdkafka; never blocks. The answer comes from the delivery report, or at once where there
+    /// is no room.
+    pub(super) fn send(&self, append: Append) {
+        if append.answer.is_closed() {
+            return;
+        }
+        let record = &append.record;
+        let base = BaseRecord::with_opaque_to(&self.topic, Box::new(append.answer))
+            .partition(hooklog_log::partition_for(record.id.as_bytes(), self.partitions).0)
+            .key(record.id.as_str())
+            .payload(record.body.as_ref())
+            .headers(headers(record));
+        if let Err((error, refused)) = self.inner.send::<str, [u8]>(base) {
+            let rejected = self.inner.client().context().rejected(&error);
+            let _ = refused.delivery_opaque.send(Err(rejected));
+        }
+    }
+
+    /// Whether the cluster knows `raw` with at least the pinned partitions. Blocks up to `patience`.
+    pub(super) fn look(&self, patience: Duration) -> Readiness {
+        let metadata = match self.inner.client().fetch_metadata(Some(&self.topic), patience) {
+            Ok(metadata) => metadata,
+            Err(error) => return Readiness::NotReady(format!("Kafka does not answer: {error}")),
+        };
+        let found = metadata.topics().iter().find(|topic| topic.name() == &*self.topic);
+        let led = found.map(|topic| topic.partitions().iter().filter(|partition| partition.leader() >= 0).count());
+        judge(&self.topic, led, self.partitions)
+    }
+
+    /// Gives up everything that is queued or in flight: each gets its answer, "not known to be written".
+    pub(super) fn abandon(&self) {
+        self.inner.purge(PurgeConfig::default().queue().inflight());
+    }
+
+    /// Waits until everything is answered, at most `patience`. Blocks.
+    pub(super) fn flush(&self, patience: Duration) -> KafkaResult<()> {
+        self.inner.flush(patience)
+    }
+
+    /// Records that librdkafka has not answered yet.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> i32 {
+        self.inner.in_flight_count()
+    }
+}
+
+fn headers(record: &Record) -> OwnedHeaders {
+    record.headers().iter().fold(OwnedHeaders::new_with_capacity(6), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value.to_bytes()) })
+    })
+}
+
+fn judge(topic: &str, led: Option<usize>, partitions: u32) -> Readiness {
+    match led {
+        None | Some(0) => Readiness::NotReady(format!("topic {topic} is not there")),
+        Some(led) if led < partitions as usize => {
+            Readiness::NotReady(format!("only {led} of the {partitions} partitions of {topic} have a leader"))
+        }
+        Some(_) => Readiness::Ready,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_without_an_offset_is_no_position() {
+        assert_eq!(placed(3, -1), Err(Rejected::Unplaced));
+        assert_eq!(placed(3, -1001), Err(Rejected::Unplaced));
+        assert_eq!(placed(-1, 5), Err(Rejected::Unplaced));
+        assert_eq!(placed(3, 0).unwrap().to_string(), "raw/3/0");
+    }
+
+    #[test]
+    fn raw_is_ready_when_every_pinned_partition_has_a_leader() {
+        assert!(matches!(judge("raw", None, 4), Readiness::NotReady(_)));
+        assert!(matches!(judge("raw", Some(0), 4), Readiness::NotReady(_)));
+        assert!(matches!(judge("raw", Some(3), 4), Readiness::NotReady(_)));
+        assert_eq!(judge("raw", Some(4), 4), Readiness::Ready);
+        assert_eq!(judge("raw", Some(6), 4), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_fatal_error_is_reported_with_its_generation_and_others_are_not() {
+        let (fatal, mut complaints) = mpsc::channel(1);
+        let reports = Reports { generation: 7, acked: AtomicBool::new(true), fatal };
+        let error = |code| KafkaError::MessageProduction(code);
+        assert_eq!(reports.rejected(&error(RDKafkaErrorCode::QueueFull)), Rejected::Full);
+        assert_eq!(reports.rejected(&error(RDKafkaErrorCode::MessageTimedOut)), Rejected::Deadline);
+        assert!(complaints.try_recv().is_err());
+        for _ in 0..3 {
+            assert_eq!(reports.rejected(&error(RDKafkaErrorCode::Fatal)), Rejected::Renewing);
+        }
+        assert_eq!(complaints.try_recv(), Ok(Fatal { generation: 7, acked: true }));
+        assert!(complaints.try_recv().is_err());
+    }
+}

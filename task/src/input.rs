@@ -1,0 +1,55 @@
+//! A record as a fold sees it: bytes, its place, and time as the log tells it.
+
+use hooklog_schemas::{Millis, Offset, Partition};
+use rdkafka::message::{Headers, Message};
+
+/// One record of the input. Nothing here knows the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input<'a> {
+    /// Its partition.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
+    /// T': the record's time, or the latest time of any record before it where that is later.
+    pub time: Millis,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; empty where there is none.
+    pub value: &'a [u8],
+    /// Its headers in order.
+    pub headers: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> Input<'a> {
+    /// `message` as the next record of its partition, whose clock stands at `clock`.
+    pub fn read(message: &'a impl Message, clock: Millis) -> Input<'a> {
+        Input {
+            partition: Partition(message.partition()),
+            offset: Offset(message.offset()),
+            time: clock.max(time(message)),
+            key: message.key(),
+            value: message.payload().unwrap_or_default(),
+            headers: headers(message),
+        }
+    }
+
+    /// The first header called `name`.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
+
+    /// The first header called `name`, where it is text.
+    pub fn text_header(&self, name: &str) -> Option<&'a str> {
+        self.header(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+/// The time that the record carries; a record without one adds nothing to the clock.
+pub(crate) fn time(message: &impl Message) -> Millis {
+    message.timestamp().to_millis().map_or(Millis::MIN, Millis)
+}
+
+fn headers(message: &impl Message) -> Vec<(&str, &[u8])> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect()
+}

@@ -1,0 +1,79 @@
+//! What an error during a transaction leaves behind, and so what must follow. Pure.
+
+use std::time::{Duration, Instant};
+
+use hooklog_log::native::Class;
+
+/// Which call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Beginning, producing, or sending offsets: nothing can have been committed.
+    Before,
+    /// Ending the transaction: it may have been committed all the same.
+    End,
+}
+
+/// What must follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Abort, then fold the same records again (I8).
+    Abort,
+    /// The outcome is unknown or the producer unusable: a new producer under the same id ends whatever is open, and the
+    /// committed offset tells what happened (I7).
+    Renew,
+}
+
+/// Decides by the class of the error. Only an error that says itself that the transaction can be aborted leaves its
+/// outcome known.
+pub fn after(stage: Stage, class: Class) -> Next {
+    match (stage, class) {
+        (_, Class::Abortable) => Next::Abort,
+        (Stage::Before, Class::Retriable) => Next::Abort,
+        _ => Next::Renew,
+    }
+}
+
+/// Counts renewals: a second owner of the same id looks just like bad luck, except that it does not stop.
+#[derive(Debug, Default)]
+pub struct Renewals(Vec<Instant>);
+
+impl Renewals {
+    /// How many renewals a minute are bad luck.
+    pub const A_MINUTE: usize = 5;
+
+    /// Notes a renewal at `now`; `false` where there were too many.
+    pub fn allow(&mut self, now: Instant) -> bool {
+        self.0.retain(|then| now.duration_since(*then) < Duration::from_secs(60));
+        self.0.push(now);
+        self.0.len() <= Self::A_MINUTE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_outcome_is_never_taken_for_an_abort() {
+        for class in [Class::Fatal, Class::Retriable, Class::Other] {
+            assert_eq!(after(Stage::End, class), Next::Renew, "{class:?}");
+        }
+        assert_eq!(after(Stage::End, Class::Abortable), Next::Abort);
+    }
+
+    #[test]
+    fn before_the_end_only_a_dead_producer_is_renewed() {
+        assert_eq!(after(Stage::Before, Class::Abortable), Next::Abort);
+        assert_eq!(after(Stage::Before, Class::Retriable), Next::Abort);
+        assert_eq!(after(Stage::Before, Class::Fatal), Next::Renew);
+        assert_eq!(after(Stage::Before, Class::Other), Next::Renew);
+    }
+
+    #[test]
+    fn renewals_are_capped_by_the_minute() {
+        let (mut renewals, start) = (Renewals::default(), Instant::now());
+        assert!((0..5).all(|n| renewals.allow(start + Duration::from_secs(n))));
+        assert!(!renewals.allow(start + Duration::from_secs(6)));
+        assert!(renewals.allow(start + Duration::from_secs(120)));
+    }
+}

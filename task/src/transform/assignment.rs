@@ -1,0 +1,78 @@
+//! What the group gives and takes. Called inside the consumer's poll, on the worker's own thread.
+//!
+//! Nothing is restored here: a partition comes in paused and is brought up elsewhere. What is open is aborted before a
+//! partition is given up (I6): a batch folded before a revoke must never be committed after it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hooklog_schemas::Partition;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// What the callbacks have to say to the worker.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Partitions that came in, paused.
+    pub(super) gained: Vec<Partition>,
+    /// Why the consumer is of no more use.
+    pub(super) broken: Option<String>,
+}
+
+/// Gives up `partitions`: aborts what is open, closes their stores.
+pub(super) type GiveUp = Box<dyn Fn(&[Partition]) + Send + Sync>;
+
+pub(super) struct Assignment {
+    topic: String,
+    changes: Arc<Mutex<Changes>>,
+    give_up: GiveUp,
+}
+
+impl Assignment {
+    pub(super) fn new(topic: String, changes: Arc<Mutex<Changes>>, give_up: GiveUp) -> Assignment {
+        Assignment { topic, changes, give_up }
+    }
+
+    fn gain(&self, consumer: &BaseConsumer<Self>, given: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
+        let partitions = partitions(given);
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in &partitions {
+            // Any offset will do: the partition is paused until it is sought to where it goes on.
+            list.add_partition_offset(&self.topic, partition.0, Offset::End)?;
+        }
+        consumer.incremental_assign(&list)?;
+        consumer.pause(&list)?;
+        lock(&self.changes).gained.extend(partitions);
+        Ok(())
+    }
+
+    fn lose(&self, consumer: &BaseConsumer<Self>, taken: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
+        let partitions = partitions(taken);
+        (self.give_up)(&partitions);
+        lock(&self.changes).gained.retain(|partition| !partitions.contains(partition));
+        consumer.incremental_unassign(taken)
+    }
+}
+
+pub(super) fn lock(changes: &Mutex<Changes>) -> MutexGuard<'_, Changes> {
+    changes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|element| Partition(element.partition())).collect()
+}
+
+impl ClientContext for Assignment {}
+
+impl ConsumerContext for Assignment {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.gain(consumer, list),
+            _ => self.lose(consumer, list),
+        };
+        if let Err(error) = done {
+            lock(&self.changes).broken = Some(error.to_string());
+        }
+    }
+}

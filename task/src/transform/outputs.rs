@@ -1,0 +1,85 @@
+//! What the outputs say of their inputs: where no committed offset can be believed, they can.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use hooklog_log::connection::{Connection, Isolation};
+use hooklog_log::ends;
+use hooklog_log::provision::Pinned;
+use hooklog_log::reader::{Reader, Span};
+use hooklog_schemas::{NextOffset, Offset, Partition, RawPosition, header};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+
+use crate::error::Error;
+
+/// How much of an output partition is read at first, from its end backwards; twice as much each time that was not enough.
+const FIRST_CHUNK: i64 = 4096;
+
+/// What committed outputs name as their inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    /// The highest offset of each input partition among them.
+    pub highest: BTreeMap<Partition, Offset>,
+    /// Another log that outputs name, if any does.
+    pub other_log: Option<String>,
+}
+
+/// Finds the highest input position of each of `wanted` among the committed records of `output` that name `log`.
+///
+/// Positions of one input partition only grow within an output partition (I9), so each is read backwards in chunks until
+/// every wanted partition was met or its beginning is reached.
+///
+/// # Errors
+/// [`Error::Log`] where the topic cannot be read.
+pub fn highest_positions(
+    connection: &Connection,
+    output: &Pinned,
+    log: &str,
+    wanted: &BTreeSet<Partition>,
+) -> Result<Outputs, Error> {
+    let mut found = Outputs::default();
+    for (partition, ends) in (0..).zip(ends::all(connection, &output.name, output.partitions, Isolation::Committed)?) {
+        let mut here = Outputs::default();
+        let (mut to, mut size) = (ends.end, FIRST_CHUNK);
+        while to > ends.earliest && !wanted.iter().all(|p| here.highest.contains_key(p)) {
+            let from = NextOffset((to.0 - size).max(ends.earliest.0));
+            let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
+            read_chunk(connection, span, log, &mut here)?;
+            (to, size) = (from, size * 2);
+        }
+        found.join(here);
+    }
+    Ok(found)
+}
+
+fn read_chunk(connection: &Connection, span: Span, log: &str, found: &mut Outputs) -> Result<(), Error> {
+    let mut reader = Reader::open(connection, Isolation::Committed, span)?;
+    while let Some(message) = reader.next()? {
+        match (text(&message, header::LOG), text(&message, header::POSITION)) {
+            (Some(named), _) if named != log => found.other_log = Some(named.to_owned()),
+            (Some(_), Some(position)) => {
+                let position = RawPosition::from_str(position);
+                position.into_iter().for_each(|p| found.note(p.partition, p.offset));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn text<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {
+    let header = message.headers()?.iter().find(|header| header.key == name)?;
+    std::str::from_utf8(header.value?).ok()
+}
+
+impl Outputs {
+    fn note(&mut self, partition: Partition, offset: Offset) {
+        let highest = self.highest.entry(partition).or_insert(offset);
+        *highest = offset.max(*highest);
+    }
+
+    fn join(&mut self, other: Outputs) {
+        other.highest.into_iter().for_each(|(partition, offset)| self.note(partition, offset));
+        self.other_log = self.other_log.take().or(other.other_log);
+    }
+}

@@ -1,0 +1,115 @@
+//! One partition that this worker owns: its store, what is folded over it, and how far.
+
+use std::time::Instant;
+
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
+use hooklog_store::{Applied, Error as StoreError, Source, Store};
+
+use crate::error::Error;
+use crate::fold::{Effects, Fold, step};
+use crate::input::Input;
+use crate::overlay::Overlay;
+
+/// A broker clock further ahead than this would make every known event look expired.
+const CLOCK_TOLERANCE_MS: i64 = 3_600_000;
+
+pub(super) struct Owned {
+    source: Source,
+    store: Store,
+    applied: Applied,
+    /// Up to where records are folded, applied or not.
+    folded: Applied,
+    overlay: Overlay,
+    emitted: u64,
+    dropped_at: Option<Instant>,
+}
+
+impl Owned {
+    pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
+        let applied = store.applied(&source)?;
+        let overlay = Overlay::default();
+        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, dropped_at: None })
+    }
+
+    pub(super) fn partition(&self) -> Partition {
+        self.source.partition
+    }
+
+    pub(super) fn applied(&self) -> NextOffset {
+        self.applied.next
+    }
+
+    /// The next offset to commit, where there is something to commit.
+    pub(super) fn uncommitted(&self) -> Option<NextOffset> {
+        (self.folded.next > self.applied.next).then_some(self.folded.next)
+    }
+
+    /// Time as this partition tells it.
+    pub(super) fn clock(&self) -> Millis {
+        self.folded.clock
+    }
+
+    /// Whether `offset` is the next one. What was folded already is passed over: a seek may give it again.
+    pub(super) fn expects(&self, offset: Offset) -> Result<bool, Error> {
+        let expected = self.folded.next;
+        if offset > expected.offset() {
+            return Err(Error::Gap { partition: self.partition(), expected, found: offset });
+        }
+        Ok(offset == expected.offset())
+    }
+
+    /// Stops where a record's time runs far ahead of `now`, the wall clock of this machine.
+    pub(super) fn check_clock(&self, input: &Input<'_>, now: Millis) -> Result<(), Error> {
+        let ahead = input.time.0.saturating_sub(now.0);
+        if ahead > CLOCK_TOLERANCE_MS {
+            let ahead = Millis(ahead);
+            return Err(Error::BrokerClock { partition: input.partition, offset: input.offset, ahead });
+        }
+        Ok(())
+    }
+
+    /// Folds records that follow what is folded already, in order and without a hole.
+    pub(super) fn fold<'a, F: Fold>(&mut self, fold: &F, batch: &[Input<'a>]) -> Result<Effects<'a>, StoreError> {
+        let effects = step(fold, &self.store, &mut self.overlay, batch)?;
+        if let Some(last) = batch.last() {
+            self.folded = Applied { next: last.offset.next(), clock: last.time };
+        }
+        self.emitted += effects.produce.len() as u64;
+        Ok(effects)
+    }
+
+    /// Writes what is folded into the store, position and all; how many records that were, and how many they emitted.
+    pub(super) fn apply(&mut self) -> Result<(u64, u64), StoreError> {
+        self.store.apply(self.overlay.writes(), &[(self.source.clone(), self.folded)])?;
+        let records = (self.folded.next.0 - self.applied.next.0).unsigned_abs();
+        self.applied = self.folded;
+        self.overlay.clear();
+        Ok((records, std::mem::take(&mut self.emitted)))
+    }
+
+    /// Forgets what is folded and not applied: its transaction was undone.
+    pub(super) fn undo(&mut self) {
+        self.folded = self.applied;
+        self.overlay.clear();
+        self.emitted = 0;
+    }
+
+    /// Starts at `next` where the log begins later than the store ends: what lies between has expired.
+    pub(super) fn skip_expired(&mut self, next: NextOffset) {
+        self.applied.next = self.applied.next.max(next);
+        self.folded = self.applied;
+    }
+
+    /// Frees the space of buckets that are over, once a minute.
+    pub(super) fn drop_expired(&mut self, now: Instant) -> Result<(), StoreError> {
+        if self.dropped_at.is_some_and(|then| now.duration_since(then).as_secs() < 60) {
+            return Ok(());
+        }
+        self.dropped_at = Some(now);
+        let dropped = self.store.drop_expired(self.applied.clock)?;
+        if dropped > 0 {
+            tracing::info!(partition = self.partition().0, dropped, "buckets past the window were dropped");
+        }
+        Ok(())
+    }
+}
