@@ -3,13 +3,30 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::resolve::Resolved;
+use super::common::{Common, Flags};
+use super::resolve::{Resolved, load};
 
 /// Wrong use or configuration.
 const WRONG: u8 = 2;
+
+/// `hooklog config ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting, where it comes from, and everything that is wrong
+    Check,
+}
+
+impl ConfigCommand {
+    pub(crate) fn run(&self, common: &Common) -> anyhow::Result<ExitCode> {
+        let Self::Check = self;
+        let resolved = load(&Flags::of(common));
+        Ok(run(&resolved, common.json, &mut anstream::stdout().lock())?)
+    }
+}
 
 /// Writes the report to `out` and gives the exit code: 0, or 2 where something is wrong.
 ///

@@ -85,7 +85,7 @@ async fn store(app: &App, source: &Source, record: Record) -> Outcome {
 }
 
 /// The one reading of the wall clock in this crate. A clock before 1970 makes every signature too far ahead: refused.
-#[allow(clippy::disallowed_methods, reason = "a signature's age is judged by the wall clock, here and nowhere else")]
+#[expect(clippy::disallowed_methods, reason = "a signature's age is judged by the wall clock, here and nowhere else")]
 fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
