@@ -1,4 +1,4 @@
-//! The settings of every client of the bench, by exactly-once.md's "settings to start from".
+//! The settings of every client of the bench: those that the pipeline's own clients have.
 
 use rdkafka::ClientConfig;
 
