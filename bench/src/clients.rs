@@ -48,6 +48,13 @@ pub(crate) fn producer(brokers: &str) -> ClientConfig {
     config
 }
 
+/// An idempotent producer for as much as goes: what waits in its queue has time to.
+pub(crate) fn loader(brokers: &str) -> ClientConfig {
+    let mut config = producer(brokers);
+    config.set("message.timeout.ms", "120000").set("queue.buffering.max.messages", "50000");
+    config
+}
+
 /// A transactional producer.
 pub(crate) fn transactional(brokers: &str, id: &str) -> ClientConfig {
     let mut config = producer(brokers);
