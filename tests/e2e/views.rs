@@ -63,6 +63,8 @@ impl Site {
         for batch in bodies.chunks(50) {
             self.writer.begin_transaction().unwrap();
             self.send(&revoked(batch[0]));
+            // Unflushed it might never reach the log, where a reader could take it for true.
+            self.writer.flush(PATIENCE).unwrap();
             self.writer.abort_transaction(PATIENCE).unwrap();
             self.writer.begin_transaction().unwrap();
             batch.iter().for_each(|body| self.send(body));
