@@ -5,7 +5,7 @@
 mod client;
 mod server;
 
-pub(crate) use client::{Reply, ask};
+pub(crate) use client::ask;
 pub(crate) use server::{metrics, serve};
 
 use std::path::{Path, PathBuf};
