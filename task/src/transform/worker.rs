@@ -86,14 +86,13 @@ impl<F: Fold> Worker<F> {
         // A second handle: the batch borrows from the consumer while the worker is changed.
         let consumer = Arc::clone(&self.consumer);
         let batch = self.gather(&consumer)?;
-        let more = batch.len() == BATCH;
         if self.settle()? == Standing::Undone {
             // What was polled follows on records that have to be folded again: the consumer gives it again, too.
             return Ok(());
         }
         self.fold_batch(&batch)?;
         let pace = self.config.pace;
-        self.commit_if(|work| pace.is_due(work.open_records(), work.waited(), more))
+        self.commit_if(|work| pace.is_due(work.open_records(), work.waited()))
     }
 
     /// Takes what is at hand, waiting for the first record only. Group changes happen in here.
