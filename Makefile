@@ -20,7 +20,7 @@ setup:
 
 # Recipes that `up` runs are silent: with --json, stdout belongs to hooklog.
 build: setup
-	@$(CARGO) build --locked --package hooklog
+	@$(CARGO) build --locked --workspace
 	@mkdir -p bin
 	@cp -f "$(CARGO_TARGET_DIR)/debug/hooklog" bin/hooklog.new && mv -f bin/hooklog.new bin/hooklog
 

@@ -19,13 +19,8 @@ java_is_new_enough() {
 
 has_header() { echo "#include <$1>" | "${CXX:-c++}" -E -x c++ - >/dev/null 2>&1; }
 
-has_libclang() {
-    local place
-    for place in ${LIBCLANG_PATH:-} /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64 /usr/local/lib; do
-        compgen -G "$place/libclang.so" >/dev/null || compgen -G "$place/libclang-*.so*" >/dev/null && return 0
-    done
-    return 1
-}
+# libclang1 alone, which other packages bring, has neither this name nor the headers that bindgen reads.
+has_libclang() { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G "/usr/lib/llvm-*/lib/libclang.so" >/dev/null; }
 
 # One line for each package that is missing.
 missing() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::contest::entrants::{self, Entrant};
 use crate::contest::verdict::Written;
@@ -13,6 +13,8 @@ use crate::report::{Report, Waits};
 use crate::scratch;
 use crate::service::{self, Service};
 
+/// Above this load average something else is at work.
+const IDLE: f64 = 0.8;
 const SECRET: &str = "whsec_of_the_bench_which_guards_nothing";
 
 /// What to measure.
@@ -62,12 +64,24 @@ pub(crate) fn run(args: &Args, say: &dyn Fn(&str)) -> Result<String> {
     if args.needs_hooklog() {
         service::program(&args.options.hooklog)?;
     }
+    let load = load_average(say)?;
     let dir = scratch::make("all")?;
     let runs = with_broker(args, &dir, |brokers| races(args, brokers, say))?;
     let waits = if args.no_latency { Vec::new() } else { waits(args, &dir, say)? };
     scratch::remove(&dir)?;
-    let report = Report::new(args.records, runs, waits);
+    let report = Report::new(args.records, load, runs, waits);
     Ok(if args.json { serde_json::to_string_pretty(&report)? } else { report.text() })
+}
+
+/// A machine that does something else as well gives figures that are too low, and not for all by the same share.
+fn load_average(say: &dyn Fn(&str)) -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("cannot read the load of this machine")?;
+    let load: f64 =
+        text.split(' ').next().unwrap_or_default().parse().context("/proc/loadavg is not as proc(5) says")?;
+    if load > IDLE {
+        say(&format!("warning: this machine is busy (load average {load}): figures and ratios will be off"));
+    }
+    Ok(load)
 }
 
 fn with_broker<T>(args: &Args, dir: &Path, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
@@ -136,9 +150,10 @@ fn wait(args: &Args, up: &Service, round: u32, say: &dyn Fn(&str)) -> Result<Wai
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_waits(args: &Args, say: &dyn Fn(&str)) -> Result<String> {
+    let load = load_average(say)?;
     let dir = scratch::make("waits")?;
     let waits = waits(args, &dir, say)?;
     scratch::remove(&dir)?;
-    let report = Report::new(0, Vec::new(), waits);
+    let report = Report::new(0, load, Vec::new(), waits);
     Ok(if args.json { serde_json::to_string_pretty(&report)? } else { report.text() })
 }

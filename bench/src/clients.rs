@@ -1,4 +1,4 @@
-//! The settings of every client of the bench, by exactly-once.md's "settings to start from".
+//! The settings of every client of the bench: those that the pipeline's own clients have.
 
 use rdkafka::ClientConfig;
 
@@ -45,6 +45,13 @@ pub(crate) fn producer(brokers: &str) -> ClientConfig {
         .set("queue.buffering.max.messages", "200000")
         .set("queue.buffering.max.kbytes", "1048576")
         .set("delivery.report.only.error", "true");
+    config
+}
+
+/// An idempotent producer for as much as goes: what waits in its queue has time to.
+pub(crate) fn loader(brokers: &str) -> ClientConfig {
+    let mut config = producer(brokers);
+    config.set("message.timeout.ms", "120000").set("queue.buffering.max.messages", "50000");
     config
 }
 

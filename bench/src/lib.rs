@@ -28,15 +28,18 @@ use contest::entrants::Entrant;
 
 /// Side-by-side figures of Hooklog's processor and views
 #[derive(Debug, Parser)]
-#[command(name = "hooklog-bench", version)]
+#[command(name = "hooklog-bench", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Without a command everything is run
+    #[command(flatten)]
+    all: all::Args,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything in turn and print tables
+    /// Run everything in turn and print tables: what is done without a command, too
     All(all::Args),
     /// Fill raw
     Load(load::Args),
@@ -77,7 +80,7 @@ struct HopArgs {
 /// # Errors
 /// When a program or broker fails or is too late, or a figure would rest on a run that went wrong.
 pub fn run(cli: Cli, say: &dyn Fn(&str)) -> Result<String> {
-    match cli.command {
+    match cli.command.unwrap_or(Command::All(cli.all)) {
         Command::All(args) => all::run(&args, say),
         Command::Visible(args) => all::run_waits(&args, say),
         Command::Load(args) => load::run(&args).map(|()| format!("{} records in {}raw", args.records, args.prefix)),
@@ -89,5 +92,21 @@ pub fn run(cli: Cli, say: &dyn Fn(&str)) -> Result<String> {
             Ok(serde_json::to_string(&latency::hop::run(&args.brokers, &args.prefix, args.seed, args.pace)?)?)
         }
         Command::Loop(args) => bare::run(&args).map(|()| String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn without_a_command_the_flags_are_those_of_all() {
+        Cli::command().debug_assert();
+        let bare = Cli::parse_from(["hooklog-bench", "--rounds", "1", "--json"]);
+        assert!(bare.command.is_none() && bare.all.rounds == 1 && bare.all.json);
+        let named = Cli::parse_from(["hooklog-bench", "all", "--rounds", "2"]);
+        assert!(matches!(named.command, Some(Command::All(args)) if args.rounds == 2));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Ratio {
     pub(crate) aim: Option<Aim>,
 }
 
-/// What issue 3 asks for.
+/// What is aimed at.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Aim {
@@ -45,15 +45,17 @@ impl Aim {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) records: u64,
+    /// Load average of the machine over the minute before; of an idle one it is near 0.
+    pub(crate) load_before: f64,
     pub(crate) runs: Vec<Vec<Run>>,
     pub(crate) waits: Vec<Waits>,
     pub(crate) ratios: Vec<Ratio>,
 }
 
 impl Report {
-    pub(crate) fn new(records: u64, runs: Vec<Vec<Run>>, waits: Vec<Waits>) -> Self {
+    pub(crate) fn new(records: u64, load_before: f64, runs: Vec<Vec<Run>>, waits: Vec<Waits>) -> Self {
         let ratios = races(&runs).into_iter().chain(of_waits(&waits)).collect();
-        Self { records, runs, waits, ratios }
+        Self { records, load_before, runs, waits, ratios }
     }
 
     /// Tables for people.
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn ratios_pair_runs_of_one_round_and_the_median_is_taken_of_the_ratios() {
         let round = |limit, processor| vec![run(Entrant::Limit, limit), run(Entrant::Processor, processor)];
-        let report = Report::new(1, vec![round(100.0, 90.0), round(50.0, 40.0), round(200.0, 100.0)], Vec::new());
+        let report = Report::new(1, 0.0, vec![round(100.0, 90.0), round(50.0, 40.0), round(200.0, 100.0)], Vec::new());
         let ratio = find(&report, "rate: processor / limit").expect("both ran");
         assert_eq!((ratio.rounds.as_slice(), ratio.median), ([0.9, 0.8, 0.5].as_slice(), 0.8));
         assert!(find(&report, "rate: processor / streams").is_none(), "streams did not run");
@@ -208,14 +210,14 @@ mod tests {
     #[test]
     fn the_limit_of_a_round_is_the_quicker_of_one_and_two_threads() {
         let round = |one, two| vec![run(Entrant::Limit, one), run(Entrant::Limit2, two), run(Entrant::Processor, 80.0)];
-        let report = Report::new(1, vec![round(100.0, 160.0), round(80.0, 40.0)], Vec::new());
+        let report = Report::new(1, 0.0, vec![round(100.0, 160.0), round(80.0, 40.0)], Vec::new());
         assert_eq!(find(&report, "rate: processor / limit").expect("both ran").rounds, [0.5, 1.0]);
     }
 
     #[test]
     fn what_misses_its_aim_is_marked_and_what_meets_it_is_not() {
         let wait = |p99_ms| Latency { events: 1, p50_ms: 1.0, p99_ms, max_ms: p99_ms };
-        let report = Report::new(1, Vec::new(), vec![Waits { hop: wait(40.0), visible: wait(81.0) }]);
+        let report = Report::new(1, 0.0, Vec::new(), vec![Waits { hop: wait(40.0), visible: wait(81.0) }]);
         let bounds = report.ratios.iter().map(|ratio| ratio.aim.is_some_and(|aim| aim.is_met_by(ratio.median)));
         assert_eq!(bounds.collect::<Vec<_>>(), [false, false]);
         assert!(report.text().contains("NO") && !report.text().contains("yes"));

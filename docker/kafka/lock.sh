@@ -4,7 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 jars=$(mktemp -d)
 trap 'rm -rf "$jars"' EXIT
-mvn -B -q -ntp -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$jars"
+mvn -B -q -ntp -f "$here/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies \
+    -DincludeScope=runtime "-DoutputDirectory=$jars"
 {
     echo "# SHA-512, size in bytes and name of every jar of the local broker; docker/kafka/lock.sh writes this file."
     cd "$jars"

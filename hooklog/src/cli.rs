@@ -1,33 +1,37 @@
-//! The command line: flags that every command shares, and the commands.
+//! The command line: the flags that every command has, and the commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 use crate::broker::command::BrokerCommand;
-use crate::datadir::{self, DataDir};
-use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use crate::up::Roles;
+use crate::{rebuild, send, settings, up};
 
 /// Stripe's webhooks, once and for ever, on Apache Kafka.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(name = "hooklog", version, about)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub(crate) common: settings::Common,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// Where everything is kept [default: hooklog in the XDG data home]
-    #[arg(long, global = true, value_name = "DIR", env = "HOOKLOG_DATA_DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Machine-readable output
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run everything: webhooks in, duplicates out, views; and a local Kafka where no --brokers are given
+    Up(up::Args),
+    /// Take webhooks in, and nothing else
+    Ingest(up::IngestArgs),
+    /// Remove duplicates, and nothing else
+    Process(up::ProcessArgs),
+    /// Keep the views and answer questions, and nothing else
+    Project(up::ProjectArgs),
+    /// Build the views anew under the rules on disk, beside those that answer, and switch
+    Rebuild,
+    /// Post signed webhooks, made up or your own
+    Send(send::Args),
     /// The local Apache Kafka alone: for tests, and for who wants to look
     #[command(hide = true, subcommand)]
     Broker(BrokerCommand),
@@ -36,17 +40,13 @@ pub(crate) enum Command {
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Up(args) => up::run(Roles::Up(args), &self.common),
+            Command::Ingest(args) => up::run(Roles::Ingest(args), &self.common),
+            Command::Process(args) => up::run(Roles::Process(args), &self.common),
+            Command::Project(args) => up::run(Roles::Project(args), &self.common),
+            Command::Rebuild => rebuild::run(&self.common),
+            Command::Send(args) => send::run(args),
             Command::Broker(command) => command.run(&self.common),
-        }
-    }
-}
-
-impl Common {
-    /// Opens the data directory for this process alone.
-    pub(crate) fn open_data_dir(&self) -> Result<DataDir, datadir::Error> {
-        match &self.data_dir {
-            Some(path) => DataDir::open(path),
-            None => DataDir::open(&datadir::default_path()?),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Exit codes: 0 done, 1 the answer is no, 2 wrong use or configuration, 3 something that we need is not there.
 
-use crate::{broker, datadir};
+use crate::{broker, datadir, settings};
 use std::process::ExitCode;
 
 /// Wrong use or configuration: the user's words have to change.
@@ -12,7 +12,8 @@ pub(crate) const MISSING: u8 = 3;
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     let known = error.chain().find_map(|cause| {
         let broker = cause.downcast_ref::<broker::Error>().map(broker::Error::exit_code);
-        broker.or_else(|| cause.downcast_ref::<datadir::Error>().map(datadir::Error::exit_code))
+        let directory = || cause.downcast_ref::<datadir::Error>().map(datadir::Error::exit_code);
+        broker.or_else(directory).or_else(|| cause.is::<settings::Invalid>().then_some(USAGE))
     });
     ExitCode::from(known.unwrap_or(MISSING))
 }

@@ -1,12 +1,16 @@
 //! `hooklog`: the one binary. A folder for each group of commands.
 
+mod admin;
 mod broker;
 mod cli;
 mod datadir;
 mod exit;
 mod process;
+mod rebuild;
 mod send;
 mod settings;
+mod signals;
+mod up;
 
 use clap::Parser;
 use std::io::{IsTerminal, Write};

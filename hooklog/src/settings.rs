@@ -35,7 +35,7 @@ use hooklog_log::{Connection, Topics};
 
 pub(crate) use common::{Common, Flags};
 pub(crate) use problem::Invalid;
-pub(crate) use resolve::{Resolved, load};
+pub(crate) use resolve::{load, settings};
 
 use kafka::Properties;
 

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -51,12 +51,28 @@ impl Place {
         Process::of(i32::try_from(record["pid"].as_i64()?).ok()?)
     }
 
+    /// What the record looks like after the machine has gone down under the broker.
+    fn pretend_another_boot(&self) {
+        let path = self.data_dir().join("broker/process.json");
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).expect("a record")).expect("it is JSON");
+        record["boot_id"] = "another".into();
+        fs::write(&path, record.to_string()).expect("it can be written");
+    }
+
     /// The broker's own process, as run.json names it.
     fn broker(&self) -> Process {
         let text = fs::read(self.data_dir().join("run.json")).expect("a running hooklog has its run.json");
         let run: serde_json::Value = serde_json::from_slice(&text).expect("run.json is JSON");
         let pid = run["broker_pid"].as_i64().expect("run.json names the broker's pid");
         Process::of(i32::try_from(pid).expect("a pid is small")).expect("the broker runs")
+    }
+}
+
+/// Where a test fails between two programs, the broker would stay for ever.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.recorded_broker().inspect(Process::kill);
     }
 }
 
@@ -132,6 +148,25 @@ fn after_a_kill_of_both_a_new_broker_goes_on_with_the_old_data() {
     assert_ne!(place.broker(), broker);
     append(&second, &topic, "two");
     assert_eq!(read(&second, &topic, 2), ["one", "two"]);
+}
+
+#[test]
+fn a_power_loss_stays_on_record_until_somebody_has_looked_after_it() {
+    let place = Place::new();
+    let mark = place.data_dir().join("broker/power-loss");
+    let (program, broker) = (place.start(), place.broker());
+    program.kill();
+    broker.kill();
+    assert!(place.start().stop().success());
+    assert!(!mark.exists(), "a kill is no power loss");
+    let (program, broker) = (place.start(), place.broker());
+    program.kill();
+    broker.kill();
+    place.pretend_another_boot();
+    for _ in 0..2 {
+        assert!(place.start().stop().success());
+        assert!(mark.exists());
+    }
 }
 
 #[test]
@@ -227,13 +262,32 @@ fn a_data_directory_in_use_is_refused_with_the_pid_of_its_owner() {
 
 #[test]
 fn without_java_or_maven_it_says_what_to_install() {
-    let place = Place::new();
-    let refused = start_with(&place, &[]);
-    assert_eq!(refused.code, Some(3), "{refused}");
-    assert!(refused.stderr.contains("Java") && refused.stderr.contains("make setup"), "{refused}");
-    let refused = start_with(&place, &["java"]);
-    assert_eq!(refused.code, Some(3), "{refused}");
-    assert!(refused.stderr.contains("Maven") && refused.stderr.contains("make setup"), "{refused}");
+    let machine = Machine::new();
+    let refused = machine.refuses();
+    assert!(refused.contains("Java") && refused.contains("make setup"), "{refused}");
+    machine.link("java");
+    let refused = machine.refuses();
+    assert!(refused.contains("Maven") && refused.contains("make setup"), "{refused}");
+}
+
+#[test]
+fn without_a_network_it_says_what_maven_said() {
+    let machine = Machine::new();
+    machine.link("java");
+    machine.maven("echo '[ERROR] Could not transfer artifact x: Unknown host y'; exit 1");
+    let refused = machine.refuses();
+    assert!(refused.contains("Unknown host y") && refused.contains("--brokers"), "{refused}");
+    assert!(!machine.has_jars());
+}
+
+#[test]
+fn jars_that_are_not_those_of_the_lock_file_are_not_kept() {
+    let machine = Machine::new();
+    machine.link("java");
+    machine.maven("/bin/mkdir jars && echo evil > jars/kafka-clients-4.3.1.jar");
+    let refused = machine.refuses();
+    assert!(refused.contains("not those of the lock file"), "{refused}");
+    assert!(!machine.has_jars());
 }
 
 #[test]
@@ -261,13 +315,46 @@ fn wait_for_another_broker(place: &Place, old: &Process) -> Process {
     })
 }
 
-/// A start with an empty cache and only these programs on the PATH.
-fn start_with(place: &Place, programs: &[&str]) -> Refused {
-    let path = tempfile::tempdir().expect("a temporary directory");
-    programs.iter().for_each(|program| symlink(found(program), path.path().join(program)).expect("a link"));
-    let mut command = place.command(0);
-    command.env("PATH", path.path()).env("XDG_CACHE_HOME", path.path().join("cache")).env_remove("JAVA_HOME");
-    Program::spawn(command).expect_err("it cannot start")
+/// A machine with an empty cache and nothing on the PATH but what it is given.
+struct Machine {
+    place: Place,
+    path: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { place: Place::new(), path: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    fn link(&self, program: &str) {
+        symlink(found(program), self.path.path().join(program)).expect("a link");
+    }
+
+    fn maven(&self, script: &str) {
+        let path = self.path.path().join("mvn");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.path.path().join("cache")
+    }
+
+    /// Why it does not start, which has to be something that is not there.
+    fn refuses(&self) -> String {
+        let mut command = self.place.command(0);
+        command.env("PATH", self.path.path()).env("XDG_CACHE_HOME", self.cache()).env_remove("JAVA_HOME");
+        let refused = Program::spawn(command).expect_err("it cannot start");
+        assert_eq!(refused.code, Some(3), "{refused}");
+        refused.stderr
+    }
+
+    /// Whole or in part.
+    fn has_jars(&self) -> bool {
+        fs::read_dir(self.cache().join("hooklog"))
+            .expect("the cache")
+            .any(|entry| entry.is_ok_and(|entry| entry.path().is_dir()))
+    }
 }
 
 fn found(program: &str) -> PathBuf {

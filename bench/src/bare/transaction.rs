@@ -1,4 +1,4 @@
-//! Transactions by the bare calls of librdkafka: rdkafka's own commit takes 100 ms (exactly-once.md, trap 1).
+//! Transactions by the bare calls of librdkafka: rdkafka's own commit takes 100 ms.
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use crate::clients;
 use crate::topics::{self, Clock};
 use body::Event;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What to fill.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let raw = format!("{}raw", args.prefix);
     topics::fresh(&args.brokers, &raw, Clock::Broker)?;
-    let producer: ThreadedProducer<DefaultProducerContext> = clients::producer(&args.brokers).create()?;
+    let producer: ThreadedProducer<DefaultProducerContext> = clients::loader(&args.brokers).create()?;
     for position in 0..args.records {
         let event = body::event(args.seed, sequence::event_at(args.seed, position));
         send(&producer, &raw, &event)?;

@@ -2,15 +2,15 @@
 
 use super::temporary::{Temporary, cancel_when_stdin_closes};
 use super::{Broker, State, VERSION, Wanted, Watch, jars};
-use crate::cli::Common;
 use crate::datadir::{DataDir, RunFile, cache_home};
 use crate::process::Identity;
+use crate::settings::{self, Common};
+use crate::signals::cancel_on_signals;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const GRACE: Duration = Duration::from_secs(8);
@@ -62,7 +62,7 @@ impl Run {
         let temporary = self.temporary(&cancel)?;
         let data = match &temporary {
             Some(temporary) => DataDir::open(temporary.path())?,
-            None => common.open_data_dir()?,
+            None => DataDir::open(&settings::settings(common)?.data_dir)?,
         };
         let wanted = Wanted {
             data_dir: data.path().into(),
@@ -130,18 +130,4 @@ fn say_ready(broker: &Broker, json: bool) -> anyhow::Result<()> {
         false => writeln!(out, "Apache Kafka {VERSION} answers at {address}. Ctrl-C stops it.")?,
     }
     Ok(out.flush()?)
-}
-
-fn cancel_on_signals() -> anyhow::Result<CancellationToken> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let cancel = CancellationToken::new();
-    let token = cancel.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    });
-    Ok(cancel)
 }

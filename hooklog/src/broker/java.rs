@@ -92,10 +92,15 @@ impl Java {
         command.current_dir(layout.directory()).stdin(Stdio::null());
         // In the POSIX locale Java cannot open a path that is not ASCII.
         command.env("LC_ALL", "C.UTF-8");
-        for (name, _) in env::vars_os().filter(|(name, _)| is_ours(name)) {
-            command.env_remove(name);
-        }
+        without_our_variables(&mut command);
         command
+    }
+}
+
+/// Secrets may be among them, and whoever reads the environment of what we start need not read ours.
+pub(super) fn without_our_variables(command: &mut Command) {
+    for (name, _) in env::vars_os().filter(|(name, _)| is_ours(name)) {
+        command.env_remove(name);
     }
 }
 
@@ -117,7 +122,6 @@ fn option(begin: &str, value: &OsStr) -> OsString {
     option
 }
 
-/// Secrets may be among them, and whoever reads the broker's environment need not read ours.
 fn is_ours(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"HOOKLOG_")
 }

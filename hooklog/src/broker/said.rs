@@ -44,9 +44,12 @@ fn since(path: &Path, offset: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The line of the last error, and the exception that follows it, where there is one.
 fn last_error(log: &str) -> Option<String> {
-    let is_error = |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ");
-    log.lines().rfind(is_error).map(shortened)
+    let lines: Vec<&str> = log.lines().collect();
+    let error = lines.iter().rposition(|line| line.contains(" ERROR ") || line.contains(" FATAL "))?;
+    let exception = lines.get(error + 1).filter(|line| line.contains("Exception") || line.contains("Error:"));
+    Some(shortened(&exception.map_or(lines[error].to_owned(), |exception| format!("{} {exception}", lines[error]))))
 }
 
 fn last_line(text: &str) -> Option<String> {
@@ -80,6 +83,12 @@ mod tests {
         let said = Said::from_now_on(&layout);
         append(&layout.server_log(), "12:01 INFO a\n12:02 ERROR disk is gone\n12:03 INFO bye\n");
         assert_eq!(said.why(None), "12:02 ERROR disk is gone");
+    }
+
+    #[test]
+    fn the_exception_behind_the_last_error_is_part_of_the_reason() {
+        let log = "1 ERROR Exiting (kafka.Kafka$)\njava.io.IOException: no space\n\tat a.b\n2 INFO bye\n";
+        assert_eq!(last_error(log).unwrap(), "1 ERROR Exiting (kafka.Kafka$) java.io.IOException: no space");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn server_properties(ports: Ports, log_dirs: &str) -> String {
          listener.security.protocol.map=KAFKA:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=KAFKA\n\
          controller.listener.names=CONTROLLER\n\
-         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{QUICK}"
+         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{QUICK_AND_SMALL}"
     )
 }
 
@@ -47,13 +47,15 @@ auto.create.topics.enable=false
 unclean.leader.election.enable=false
 ";
 
-const QUICK: &str = "\
+const QUICK_AND_SMALL: &str = "\
 # Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
 # A new broker is let in only when the session of the one before it, which was killed, is over.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+# The cleaner would take 128 MB of a small heap for the keys of topics that have few.
+log.cleaner.dedupe.buffer.size=16777216
 ";
 
 /// `log4j2.properties`: a bounded log in `logs/`.

@@ -5,14 +5,6 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// `$XDG_DATA_HOME/hooklog`, else `~/.local/share/hooklog`.
-pub(crate) fn default_path() -> Result<PathBuf, Error> {
-    let variable = "XDG_DATA_HOME";
-    let home = base(env::var_os(variable), env::var_os("HOME"), ".local/share");
-    let advice = "name one with --data-dir";
-    home.map(|home| home.join("hooklog")).ok_or(Error::NoHome { variable, what: "the data directory", advice })
-}
-
 /// `$XDG_CACHE_HOME/hooklog`, else `~/.cache/hooklog`.
 pub(crate) fn cache_home() -> Result<PathBuf, Error> {
     let variable = "XDG_CACHE_HOME";

@@ -11,11 +11,10 @@ mod error;
 mod home;
 mod lock;
 mod run;
-#[allow(dead_code, reason = "for the commands that have sources")]
 mod secrets;
 
 pub(crate) use atomic::write_atomically;
 pub(crate) use error::Error;
-pub(crate) use home::{cache_home, default_path};
+pub(crate) use home::cache_home;
 pub(crate) use lock::DataDir;
 pub(crate) use run::RunFile;

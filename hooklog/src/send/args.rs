@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["events", "customers", "same_second", "size"])]
     pub(super) file: Option<PathBuf>,
     /// Write the bodies to standard output, a line each, instead of posting them.
-    #[arg(long, conflicts_with_all = ["url", "rate", "retry", "acks", "json"])]
+    #[arg(long, conflicts_with_all = ["url", "rate", "retry", "acks"])]
     pub(super) print: bool,
     /// Where to post [default: the running `hooklog up`, else http://127.0.0.1:8080/webhooks/stripe].
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::common::{Common, Flags};
 use super::file::{self, File};
@@ -13,6 +13,8 @@ use super::{Settings, kafka, sources, values};
 
 /// Where the settings are looked for without `--config`.
 const FILE: &str = "hooklog.toml";
+/// Where rules are looked for without `--rules`.
+const RULES: &str = "rules/default.toml";
 /// Variables that are no settings but are read all the same.
 const OTHER_VARIABLES: [&str; 4] =
     ["HOOKLOG_CONFIG", "HOOKLOG_LOG", "HOOKLOG_STRIPE_SECRET", "HOOKLOG_STRIPE_SECRET_FILE"];
@@ -173,8 +175,20 @@ impl Reading<'_> {
     }
 
     fn rules(&mut self) -> Option<PathBuf> {
-        let path = self.path("rules")?;
+        let before = self.problems.len();
+        let Some(path) = self.path("rules") else {
+            return (self.problems.len() == before).then(|| self.rules_beside()).flatten();
+        };
         self.layers.contents(&path, "rules", &mut self.problems).map(|_| path)
+    }
+
+    /// In a checkout of ours the rules are there to be edited.
+    fn rules_beside(&mut self) -> Option<PathBuf> {
+        (self.layers.read)(Path::new(RULES)).ok()?;
+        if let Some(row) = self.rows.last_mut() {
+            row.value = RULES.to_owned();
+        }
+        Some(std::path::absolute(RULES).unwrap_or_else(|_| RULES.into()))
     }
 
     fn one_address_for_two(&mut self, ingest: Option<std::net::SocketAddr>, query: Option<std::net::SocketAddr>) {

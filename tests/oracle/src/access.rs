@@ -52,17 +52,25 @@ impl Oracle {
     /// Tells it `bodies`: unique events, in their true order.
     ///
     /// # Panics
-    /// Where a body is no JSON: the true order is the generator's own, so that is its defect.
+    /// As [`Oracle::tell`].
     pub fn from_ordered<B: AsRef<[u8]>>(bodies: impl IntoIterator<Item = B>) -> Self {
         let mut oracle = Self::default();
         for body in bodies {
-            let event = parse(body.as_ref());
-            oracle.tell(&event.unwrap_or_else(|| panic!("no JSON: {}", String::from_utf8_lossy(body.as_ref()))));
+            oracle.tell(body.as_ref());
         }
         oracle
     }
 
-    fn tell(&mut self, event: &Value) {
+    /// Tells it what happened next.
+    ///
+    /// # Panics
+    /// Where a body is no JSON: the true order is the generator's own, so that is its defect.
+    pub fn tell(&mut self, body: &[u8]) {
+        let event = parse(body);
+        self.take(&event.unwrap_or_else(|| panic!("no JSON: {}", String::from_utf8_lossy(body))));
+    }
+
+    fn take(&mut self, event: &Value) {
         if is_thin(event) {
             return;
         }

@@ -3,7 +3,7 @@
 //!
 //!     hooklog-oracle [--subscriptions] [--past-due-gives-no-access] < events.ndjson
 
-use std::io::{BufRead, BufWriter, Write, stdin, stdout};
+use std::io::{BufRead, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::process::ExitCode;
 
 use hooklog_oracle::Oracle;
@@ -13,14 +13,27 @@ const SUBSCRIPTIONS: &str = "--subscriptions";
 const NO_ACCESS: &str = "--past-due-gives-no-access";
 
 fn main() -> std::io::Result<ExitCode> {
+    match answer() {
+        // The reader has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        answered => answered,
+    }
+}
+
+fn answer() -> std::io::Result<ExitCode> {
     let flags: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = flags.iter().find(|flag| ![SUBSCRIPTIONS, NO_ACCESS].contains(&flag.as_str())) {
         writeln!(std::io::stderr(), "unknown: {unknown}; there are {SUBSCRIPTIONS} and {NO_ACCESS}")?;
         return Ok(ExitCode::from(2));
     }
     let past_due_gives_access = !flags.iter().any(|flag| flag == NO_ACCESS);
-    let bodies = stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
-    let oracle = Oracle::from_ordered(bodies.iter().filter(|line| !line.trim().is_empty()));
+    let mut oracle = Oracle::default();
+    for line in stdin().lock().split(b'\n') {
+        let line = line?;
+        if !line.trim_ascii().is_empty() {
+            oracle.tell(&line);
+        }
+    }
     if flags.iter().any(|flag| flag == SUBSCRIPTIONS) {
         print_subscriptions(&oracle, past_due_gives_access)?;
     } else {

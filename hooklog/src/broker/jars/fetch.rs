@@ -1,6 +1,6 @@
 //! Fetches the jars through Maven: into a directory beside the final one, checked, then renamed in one step.
 
-use super::super::java::log_to;
+use super::super::java::{log_to, without_our_variables};
 use super::super::{Error, VERSION, child};
 use super::lock::{Depth, Lock};
 use rustix::fs::{FlockOperation, flock};
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 const MAVEN_MAY_TAKE: Duration = Duration::from_secs(15 * 60);
 const POLL: Duration = Duration::from_millis(50);
+/// Its version is in the pom; by its short name Maven would ask a server first, and say less where there is none.
+const GOAL: &str = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies";
 const POM: &str = include_str!("../../../../docker/kafka/pom.xml");
 
 pub(super) struct Fetch<'a> {
@@ -62,8 +64,9 @@ impl Fetch<'_> {
         let (pom, output) = (directory.join("pom.xml"), directory.join("maven.log"));
         fs::write(&pom, POM).map_err(Error::io("write", &pom))?;
         let mut maven = Command::new("mvn");
-        maven.args(["-B", "-ntp", "-Dstyle.color=never", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+        maven.args(["-B", "-ntp", "-Dstyle.color=never", GOAL, "-DincludeScope=runtime"]);
         maven.arg("-f").arg(&pom).arg("-DoutputDirectory=jars").current_dir(directory).stdin(Stdio::null());
+        without_our_variables(&mut maven);
         log_to(&mut maven, &output)?;
         let mut child = maven.spawn().map_err(|_| Error::NoMaven)?;
         match child::outcome(&mut child, MAVEN_MAY_TAKE, self.cancel)? {

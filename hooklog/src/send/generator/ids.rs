@@ -3,7 +3,6 @@
 
 /// What an id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub(super) enum Kind {
     Event,
     PaymentEvent,

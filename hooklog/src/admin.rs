@@ -1,0 +1,16 @@
+//! The admin socket of a running `hooklog`: `<data-dir>/admin.sock`, mode 0600, HTTP.
+//!
+//! `GET /status` says how far the services are; `POST /rebuild` builds the views anew and answers when that is done.
+
+mod client;
+mod server;
+
+pub(crate) use client::ask;
+pub(crate) use server::{metrics, serve};
+
+use std::path::{Path, PathBuf};
+
+/// Where the socket of the process on `data_dir` is.
+pub(crate) fn socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin.sock")
+}

@@ -1,0 +1,88 @@
+//! `hooklog rebuild`: the views anew from the log under the rules that are on disk now, beside those that answer; then a
+//! switch. The running `hooklog up` does it; this command asks for it and shows how far it is.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hyper::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::admin::{self, ask};
+use crate::settings::{self, Common};
+
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(150);
+
+/// Runs the command. Makes its own runtime.
+pub(crate) fn run(common: &Common) -> anyhow::Result<ExitCode> {
+    let data_dir = with_socket(&settings::settings(common)?.data_dir);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(rebuild(&data_dir))?;
+    let mut out = anstream::stdout().lock();
+    if common.json {
+        writeln!(out, "{outcome}")?;
+    } else {
+        out.write_all(told(&outcome).as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A projector that runs alone has its socket in its own directory.
+fn with_socket(data_dir: &Path) -> PathBuf {
+    let alone = data_dir.join("projector");
+    if !admin::socket(data_dir).exists() && admin::socket(&alone).exists() { alone } else { data_dir.to_owned() }
+}
+
+async fn rebuild(data_dir: &Path) -> anyhow::Result<Value> {
+    let bar = bar();
+    let built = ask(data_dir, Method::POST, "/rebuild");
+    tokio::pin!(built);
+    let reply = loop {
+        tokio::select! {
+            reply = &mut built => break reply?,
+            () = tokio::time::sleep(LOOK) => show(&bar, data_dir).await,
+        }
+    };
+    bar.finish_and_clear();
+    reply.accepted()
+}
+
+/// Drawn on a terminal only; a build that is over before the first look has none.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let template =
+        "{spinner} building the views anew [{bar:30}] {human_pos} of {human_len} events, {per_sec}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).expect("a template of known parts").progress_chars("=> "));
+    bar
+}
+
+async fn show(bar: &ProgressBar, data_dir: &Path) {
+    // The bar is a courtesy: an answer that does not come stops nothing.
+    let Ok(reply) = ask(data_dir, Method::GET, "/status").await else { return };
+    let sum = |field: &str| {
+        let rows = reply.body["building"]["partitions"].as_array();
+        rows.map(|rows| rows.iter().filter_map(|row| row[field].as_u64()).sum::<u64>())
+    };
+    if let (Some(done), Some(total)) = (sum("done"), sum("total")) {
+        bar.set_length(total);
+        bar.set_position(done.min(total));
+    }
+}
+
+fn told(outcome: &Value) -> String {
+    let text = |field: &str| outcome[field].as_str().unwrap_or("?").chars().take(12).collect::<String>();
+    let same = outcome["same"].as_bool() == Some(true);
+    let verdict = if same { "the same as before, byte for byte" } else { "different from before" };
+    format!(
+        "Generation {} answers now, in place of {}, which is kept.\n  rules    {}  (before: {})\n  content  {}  (before: {}): {verdict}\n",
+        outcome["generation"],
+        outcome["previous"],
+        text("rules"),
+        text("previous_rules"),
+        text("content"),
+        text("previous_content"),
+    )
+}

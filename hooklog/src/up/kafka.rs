@@ -1,0 +1,101 @@
+//! The cluster: a given one, a running `up`'s, or our own broker.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hooklog_log::Connection;
+use hooklog_log::provision::{self, Needs, Provisioned};
+use hooklog_schemas::ids::Span;
+use tokio_util::sync::CancellationToken;
+
+use super::place::Place;
+use super::roles::Roles;
+use crate::broker::{self, Broker, Wanted, Watch};
+use crate::datadir::{RunFile, cache_home};
+use crate::settings::Settings;
+
+/// Partitions of new topics where nobody says how many: on our own broker, and on a cluster.
+const OWN_PARTITIONS: u32 = 4;
+const CLUSTER_PARTITIONS: u32 = 12;
+
+/// Where the log is, and the broker that we look after, if it is ours.
+pub(super) struct Cluster {
+    pub(super) connection: Connection,
+    own: Option<Watch>,
+    partitions: u32,
+}
+
+/// Finds or starts it; `None` where the process was told to stop meanwhile.
+pub(super) async fn reach(
+    roles: &Roles,
+    settings: &Settings,
+    place: &Place,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<Cluster>> {
+    let given = |brokers: &str| Cluster {
+        connection: settings.connection_to(brokers),
+        own: None,
+        partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
+    };
+    match (&settings.brokers, place.up()) {
+        (Some(brokers), _) => Ok(Some(given(brokers))),
+        (None, Some(directory)) => own(settings, directory.path().to_owned(), cancel).await,
+        (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| run.brokers) {
+            Some(brokers) => Ok(Some(given(&brokers))),
+            None => bail!(
+                "no cluster is given and no `hooklog up` runs on {}: give --brokers host:port, or use `hooklog up`, which runs its own broker ({roles:?})",
+                settings.data_dir.display()
+            ),
+        },
+    }
+}
+
+async fn own(
+    settings: &Settings,
+    data_dir: std::path::PathBuf,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Option<Cluster>> {
+    let wanted = Wanted { data_dir, cache: cache_home()?, port: settings.kafka_port, cancel: cancel.clone() };
+    let broker = match tokio::task::spawn_blocking(|| Broker::start(wanted)).await? {
+        Err(broker::Error::Cancelled) => return Ok(None),
+        started => started?,
+    };
+    tracing::info!(came = ?broker.came(), pid = broker.pid(), "Apache Kafka answers at {}", broker.address());
+    if broker.lost_power() {
+        tracing::warn!(
+            "the machine went down under this broker, so its topics may have lost different tails: run `hooklog audit`, and `hooklog repair` if it says so"
+        );
+    }
+    Ok(Some(Cluster {
+        connection: settings.connection_to(&broker.address()),
+        own: Some(Watch::over(broker)),
+        partitions: settings.partitions.unwrap_or(OWN_PARTITIONS),
+    }))
+}
+
+impl Cluster {
+    /// The topics, created or checked.
+    pub(super) async fn provision(&self, settings: &Settings) -> anyhow::Result<Provisioned> {
+        let needs = Needs {
+            topics: settings.topics(),
+            partitions: self.partitions,
+            window: Span::days(i64::from(settings.dedup_window_days)),
+        };
+        let connection = self.connection.clone();
+        Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// How our own broker is doing; `None` where it is not ours.
+    pub(super) fn states(&self) -> Option<tokio::sync::watch::Receiver<broker::State>> {
+        self.own.as_ref().map(Watch::states)
+    }
+
+    /// Ends our own broker, after everything that talks to it.
+    pub(super) async fn stop(self, grace: Duration) -> anyhow::Result<()> {
+        let Some(watch) = self.own else { return Ok(()) };
+        tokio::task::spawn_blocking(move || watch.stop(grace))
+            .await
+            .context("the thread that stops the broker died")??;
+        Ok(())
+    }
+}

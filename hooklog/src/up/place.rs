@@ -1,0 +1,113 @@
+//! Where a process keeps things: directories with one owner each, the instance's id, the source's secret.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use hooklog_ingest::{Secret, Source};
+use hooklog_schemas::Namespace;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::roles::Roles;
+use crate::datadir::{DataDir, RunFile, write_atomically};
+use crate::settings::Settings;
+
+/// The source that there is where none is configured.
+const STRIPE: &str = "stripe";
+
+/// The directories of one process. Each service has one of its own, so that `process` and `project` can run beside each
+/// other, and `up` holds them all.
+pub(super) struct Place {
+    root: PathBuf,
+    up: Option<DataDir>,
+    processor: Option<DataDir>,
+    projector: Option<DataDir>,
+}
+
+impl Place {
+    /// Makes and locks what `roles` need.
+    pub(super) fn open(roles: &Roles, settings: &Settings) -> anyhow::Result<Place> {
+        let root = settings.data_dir.clone();
+        let open = |wanted: bool, path: &Path| wanted.then(|| DataDir::open(path)).transpose();
+        let up = open(roles.is_up(), &root)?;
+        let processor = open(roles.processes(), &root.join("processor"))?;
+        let projector = open(roles.projects(), &root.join("projector"))?;
+        Ok(Place { root, up, processor, projector })
+    }
+
+    /// The data directory of `up`, which its own broker lives in.
+    pub(super) fn up(&self) -> Option<&DataDir> {
+        self.up.as_ref()
+    }
+
+    pub(super) fn processor(&self) -> anyhow::Result<&Path> {
+        self.processor.as_ref().map(DataDir::path).context("no directory was opened for the processor")
+    }
+
+    pub(super) fn projector(&self) -> anyhow::Result<&Path> {
+        self.projector.as_ref().map(DataDir::path).context("no directory was opened for the projector")
+    }
+
+    /// Who tells other commands where this process is: `up`, or a projector alone.
+    pub(super) fn publisher(&self) -> Option<&DataDir> {
+        self.up.as_ref().or(self.projector.as_ref())
+    }
+
+    pub(super) fn publish(&self, run: &RunFile) -> anyhow::Result<()> {
+        self.publisher().map_or(Ok(()), |directory| Ok(directory.publish(run)?))
+    }
+
+    pub(super) fn unpublish(&self) -> anyhow::Result<()> {
+        self.publisher().map_or(Ok(()), |directory| Ok(directory.unpublish()?))
+    }
+
+    /// This process among those of the processor's group: random, and kept, so that a start is known to the group and to
+    /// the transaction coordinator as the one before it.
+    pub(super) fn instance(&self) -> anyhow::Result<String> {
+        let path = self.processor()?.join("instance");
+        match fs::read_to_string(&path) {
+            Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context(path.display().to_string()),
+            _ => {
+                let id = format!("{:016x}", rand::random::<u64>());
+                write_atomically(&path, format!("{id}\n").as_bytes(), 0o600)?;
+                Ok(id)
+            }
+        }
+    }
+
+    /// The configured sources, or one called `stripe` whose secret is kept in the data directory.
+    pub(super) fn sources(&self, settings: &Settings) -> anyhow::Result<Vec<Source>> {
+        if !settings.sources.is_empty() {
+            self.keep_given_secret()?;
+            return Ok(settings.sources.clone());
+        }
+        let secret = match &self.up {
+            Some(directory) => directory.secret(STRIPE, &mut rand::rng())?,
+            None => self.kept_secret()?,
+        };
+        let secret = Secret::new(Zeroizing::new(secret.expose_secret().to_owned()))?;
+        Ok(vec![Source::new(STRIPE, Namespace::default(), vec![secret])?])
+    }
+
+    /// `HOOKLOG_STRIPE_SECRET` is kept, so that `hooklog send` and the next start know it.
+    fn keep_given_secret(&self) -> anyhow::Result<()> {
+        if let (Some(directory), Ok(secret)) = (&self.up, std::env::var("HOOKLOG_STRIPE_SECRET")) {
+            directory.keep_secret(STRIPE, SecretString::from(secret.trim_end()))?;
+        }
+        Ok(())
+    }
+
+    fn kept_secret(&self) -> anyhow::Result<SecretString> {
+        let path = self.root.join("secrets").join(STRIPE);
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!(
+                "no source is configured and {} is not there: set HOOKLOG_STRIPE_SECRET, or add [sources.stripe] to hooklog.toml",
+                path.display()
+            )
+        });
+        Ok(SecretString::from(text?.trim_end()))
+    }
+}

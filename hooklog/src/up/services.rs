@@ -1,0 +1,221 @@
+//! The services as tasks of one process: started, watched, stopped in order.
+
+mod listeners;
+mod standing;
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use hooklog_log::provision::Provisioned;
+use hooklog_processor::service as processor;
+use hooklog_projector::Projector;
+use hooklog_schemas::ids::Span;
+use hooklog_store::Registry;
+use hooklog_task::Progress;
+use hooklog_task::pace::Pace;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::kafka::Cluster;
+use super::place::Place;
+use super::ready;
+use super::roles::Roles;
+use crate::admin;
+use crate::broker;
+use crate::settings::Settings;
+
+pub(super) use listeners::{Addresses, Listeners, url};
+pub(crate) use standing::Standing;
+
+/// What the stores of a process may take for blocks and memtables.
+const STORE_MEMORY: usize = 384 << 20;
+/// How long a processor may take to get its partitions before it counts as one that others leave none.
+const ASSIGNED: Duration = Duration::from_secs(30);
+/// Between two looks at what is not ready yet.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What runs. A task that ends before it was told to is the end of the process.
+pub(super) struct Services {
+    edge: CancellationToken,
+    tasks: CancellationToken,
+    running: JoinSet<(&'static str, anyhow::Result<()>)>,
+    standing: Standing,
+    addresses: Addresses,
+}
+
+impl Services {
+    pub(super) fn start(
+        roles: &Roles,
+        settings: &Settings,
+        place: &Place,
+        cluster: &Cluster,
+        topics: Provisioned,
+        listeners: Listeners,
+    ) -> anyhow::Result<Services> {
+        let (edge, tasks) = (CancellationToken::new(), CancellationToken::new());
+        let addresses = listeners.addresses()?;
+        let mut services = Services { edge, tasks, running: JoinSet::new(), standing: Standing::default(), addresses };
+        let registry = Registry::with_memory(STORE_MEMORY);
+        if roles.processes() {
+            services.start_processor(settings, place, cluster, &topics, &registry)?;
+        }
+        if roles.projects() {
+            services.start_projector(settings, place, cluster, &topics, registry, listeners.query)?;
+        }
+        if let (true, Some(listener)) = (roles.ingests(), listeners.ingest) {
+            let sources = place.sources(settings)?;
+            let config = hooklog_ingest::Config {
+                sources,
+                ..settings.ingest(cluster.connection.clone(), topics.raw.partitions)
+            };
+            let serve = hooklog_ingest::serve(listener, config, services.edge.clone());
+            services.running.spawn(async { ("ingest", serve.await.map_err(Into::into)) });
+        }
+        Ok(services)
+    }
+
+    fn start_processor(
+        &mut self,
+        settings: &Settings,
+        place: &Place,
+        cluster: &Cluster,
+        topics: &Provisioned,
+        registry: &Registry,
+    ) -> anyhow::Result<()> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let config = processor::Config {
+            connection: cluster.connection.clone(),
+            topics: topics.clone(),
+            window: Span::days(i64::from(settings.dedup_window_days)),
+            directory: place.processor()?.to_owned(),
+            instance: place.instance()?,
+            // While one waits for its commit, another folds.
+            workers: 2 * cores,
+            registry: registry.clone(),
+            pace: Pace::default(),
+        };
+        let (progress, stop) = (Progress::default(), self.tasks.clone());
+        self.standing.processor = Some(progress.clone());
+        self.spawn_thread("processor", move || Ok(processor::run(&config, progress, stop)?));
+        Ok(())
+    }
+
+    fn start_projector(
+        &mut self,
+        settings: &Settings,
+        place: &Place,
+        cluster: &Cluster,
+        topics: &Provisioned,
+        registry: Registry,
+        query: Option<tokio::net::TcpListener>,
+    ) -> anyhow::Result<()> {
+        let projector = Projector::open(hooklog_projector::Config {
+            connection: cluster.connection.clone(),
+            events: topics.events.clone(),
+            dir: place.projector()?.to_owned(),
+            registry,
+            rules: settings.rules.clone(),
+        })?;
+        self.standing.projector = Some(projector.clone());
+        let (reader, stop) = (projector.clone(), self.tasks.clone());
+        self.spawn_thread("projector", move || Ok(reader.run(&stop)?));
+        if let Some(listener) = query {
+            let router = projector.router().merge(admin::metrics()?);
+            let serve = axum::serve(listener, router).with_graceful_shutdown(self.tasks.clone().cancelled_owned());
+            self.running.spawn(async { ("query", serve.await.map_err(Into::into)) });
+        }
+        if let Some(directory) = place.publisher() {
+            let serve = admin::serve(directory.path(), self.standing.clone(), self.tasks.clone())?;
+            self.running.spawn(async { ("admin", serve.await) });
+        }
+        Ok(())
+    }
+
+    /// A task of Kafka's and RocksDB's has a thread of its own.
+    fn spawn_thread(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) {
+        self.running.spawn_blocking(move || (name, work()));
+    }
+
+    /// Waits until all is up, says so, and goes on until told to stop or until something ends by itself.
+    pub(super) async fn live(
+        &mut self,
+        cluster: &Cluster,
+        place: &Place,
+        cancel: &CancellationToken,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        let mut states = cluster.states();
+        let brokers = cluster.connection.brokers.clone();
+        let standing = self.standing.clone();
+        let up = until_up(&standing);
+        tokio::pin!(up);
+        let mut is_up = false;
+        place.publish(&self.addresses.run_file(&brokers, states.as_ref())?)?;
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = &mut up, if !is_up => {
+                    is_up = true;
+                    ready::say(&self.addresses, &brokers, json)?;
+                }
+                ended = self.running.join_next(), if !self.running.is_empty() => return Err(early(ended)),
+                state = changed(&mut states) => {
+                    if state? == broker::State::GaveUp {
+                        // Why is said by the stop that follows.
+                        return Ok(());
+                    }
+                    place.publish(&self.addresses.run_file(&brokers, states.as_ref())?)?;
+                }
+            }
+        }
+    }
+
+    /// Webhooks first, so that none comes in any more; then the tasks, which commit what they have.
+    pub(super) async fn stop(mut self, within: Duration) -> anyhow::Result<()> {
+        self.edge.cancel();
+        self.tasks.cancel();
+        let all = async {
+            let mut outcome = Ok(());
+            while let Some(ended) = self.running.join_next().await {
+                outcome = outcome.and(told(ended));
+            }
+            outcome
+        };
+        tokio::time::timeout(within, all).await.unwrap_or_else(|_| Err(anyhow!("some services did not stop in time")))
+    }
+}
+
+async fn until_up(standing: &Standing) {
+    let began = tokio::time::Instant::now();
+    while !standing.is_up(began.elapsed() > ASSIGNED) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The next state of our own broker; never, where it is not ours.
+async fn changed(states: &mut Option<tokio::sync::watch::Receiver<broker::State>>) -> anyhow::Result<broker::State> {
+    match states {
+        Some(states) => {
+            states.changed().await.context("the thread that watches Apache Kafka died")?;
+            Ok(states.borrow_and_update().clone())
+        }
+        None => std::future::pending().await,
+    }
+}
+
+type Ended = Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>;
+
+fn early(ended: Option<Ended>) -> anyhow::Error {
+    match ended {
+        Some(Ok((name, Ok(())))) => anyhow!("{name} ended although nobody told it to"),
+        Some(ended) => told(ended).err().unwrap_or_else(|| anyhow!("a service ended")),
+        None => anyhow!("no service runs"),
+    }
+}
+
+fn told(ended: Ended) -> anyhow::Result<()> {
+    match ended {
+        Ok((name, outcome)) => outcome.with_context(|| format!("{name} stopped")),
+        Err(died) => Err(anyhow!("a service panicked: {died}")),
+    }
+}

@@ -1,0 +1,65 @@
+//! The addresses that are served.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::watch::Receiver;
+
+use crate::broker::State;
+use crate::datadir::RunFile;
+use crate::process::Identity;
+use crate::settings::Settings;
+use crate::up::roles::Roles;
+
+/// Bound, and not served yet.
+pub(crate) struct Listeners {
+    pub(super) ingest: Option<TcpListener>,
+    pub(super) query: Option<TcpListener>,
+}
+
+/// Where they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) ingest: Option<SocketAddr>,
+    pub(crate) query: Option<SocketAddr>,
+}
+
+impl Listeners {
+    pub(crate) async fn bind(roles: &Roles, settings: &Settings) -> anyhow::Result<Listeners> {
+        let ingest = if roles.ingests() { Some(bind(settings.ingest_addr, "--ingest-addr").await?) } else { None };
+        let query = if roles.projects() { Some(bind(settings.query_addr, "--query-addr").await?) } else { None };
+        Ok(Listeners { ingest, query })
+    }
+
+    pub(super) fn addresses(&self) -> anyhow::Result<Addresses> {
+        let of = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        Ok(Addresses { ingest: of(&self.ingest)?, query: of(&self.query)? })
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("{address} cannot be listened on; choose another address with {flag}"))
+}
+
+impl Addresses {
+    /// What other commands find us by.
+    pub(super) fn run_file(&self, brokers: &str, states: Option<&Receiver<State>>) -> anyhow::Result<RunFile> {
+        let broker_pid = states.and_then(|states| match &*states.borrow() {
+            State::Running { pid } => Some(*pid),
+            State::Restarting { .. } | State::GaveUp => None,
+        });
+        Ok(RunFile {
+            ingest: self.ingest.map(url),
+            query: self.query.map(url),
+            brokers: Some(brokers.to_owned()),
+            broker_pid,
+            ..RunFile::of(Identity::own()?)
+        })
+    }
+}
+
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}

@@ -1,0 +1,57 @@
+//! How far the services are: for readiness, and for `hooklog status`.
+
+use hooklog_projector::Projector;
+use hooklog_projector::generations::rules_file::OnDisk;
+use hooklog_task::Progress;
+use serde_json::{Map, Value, json};
+
+/// What there is to ask; absent for a service that does not run here.
+#[derive(Clone, Default)]
+pub(crate) struct Standing {
+    pub(crate) processor: Option<Progress>,
+    pub(crate) projector: Option<Projector>,
+}
+
+impl Standing {
+    /// Whether what was there before the start is there again. On a cluster others may own all partitions: then
+    /// `waited_long` is enough.
+    pub(super) fn is_up(&self, waited_long: bool) -> bool {
+        let processor = self
+            .processor
+            .as_ref()
+            .is_none_or(|progress| progress.is_ready() || waited_long && progress.all().is_empty());
+        let views = self.projector.as_ref().is_none_or(|projector| {
+            projector.status().is_ok_and(|status| status.partitions.iter().all(|reader| !reader.restoring))
+        });
+        processor && views
+    }
+
+    /// As JSON, for the admin socket.
+    ///
+    /// # Errors
+    /// The projector's, where its store cannot be read.
+    pub(crate) fn report(&self) -> Result<Value, hooklog_projector::Error> {
+        let mut report = Map::new();
+        if let Some(progress) = &self.processor {
+            report.insert("processor".to_owned(), processor(progress));
+        }
+        if let Some(projector) = &self.projector {
+            let status = projector.status()?;
+            report.insert("generation".to_owned(), json!(status.generation));
+            report.insert("previous".to_owned(), json!(status.previous));
+            let changed = status.rules_on_disk != OnDisk::Same;
+            let rules = json!({ "current": status.rules, "changed": changed, "on_disk": status.rules_on_disk });
+            report.insert("rules".to_owned(), rules);
+            let rows = status.partitions.iter().map(|reader| (reader.partition.to_string(), json!(reader)));
+            report.insert("view".to_owned(), rows.collect());
+            report.insert("skipped".to_owned(), json!(status.skipped));
+            report.insert("building".to_owned(), json!(status.building));
+        }
+        Ok(Value::Object(report))
+    }
+}
+
+fn processor(progress: &Progress) -> Value {
+    let row = |at: hooklog_task::progress::Standing| json!({ "next": at.next, "restoring": at.restoring, "folded": at.folded, "emitted": at.emitted });
+    progress.all().into_iter().map(|(partition, at)| (partition.to_string(), row(at))).collect()
+}

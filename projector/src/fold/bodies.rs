@@ -1,0 +1,149 @@
+//! Small builders of Stripe's bodies, and a world of states to fold them into, for tests alone.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::customer::Customer;
+use super::event::{Heard, Label, hear, wanted};
+use super::scope::Scope;
+use super::subscription::Subscription;
+use crate::answer::{Access, Grant};
+use crate::rules::Rules;
+use crate::stripe::json::Json;
+
+/// One event's body, with defaults that can be changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Body(pub(crate) Value);
+
+impl Body {
+    /// An event about `sub_1` of `cus_1`, type `customer.subscription.<kind>`.
+    pub(crate) fn subscription(id: &str, kind: &str, second: i64, status: &str) -> Self {
+        Self(json!({"id": id, "object": "event", "type": format!("customer.subscription.{kind}"), "created": second,
+            "livemode": true, "data": {"object": {"id": "sub_1", "object": "subscription", "customer": "cus_1",
+            "status": status, "created": 1, "cancel_at_period_end": false, "metadata": {}}}}))
+    }
+
+    /// An event about the customer `cus_1`, type `customer.<kind>`.
+    pub(crate) fn customer(id: &str, kind: &str, second: i64) -> Self {
+        Self(
+            json!({"id": id, "object": "event", "type": format!("customer.{kind}"), "created": second, "livemode": true,
+            "data": {"object": {"id": "cus_1", "object": "customer"}}}),
+        )
+    }
+
+    /// Sets a field of the object.
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+        self.0["data"]["object"][field] = value;
+        self
+    }
+
+    /// Sets a field of the event.
+    pub(crate) fn event(mut self, field: &str, value: Value) -> Self {
+        self.0[field] = value;
+        self
+    }
+
+    /// Sets `previous_attributes`.
+    pub(crate) fn before(mut self, previous: Value) -> Self {
+        self.0["data"]["previous_attributes"] = previous;
+        self
+    }
+
+    pub(crate) fn heard(&self) -> Heard {
+        let text = self.0.to_string();
+        let tree = Json::read(&text).unwrap();
+        let kind = tree.get("type").text().unwrap_or_default();
+        let label = Label { id: tree.get("id").text().unwrap(), kind, created: tree.get("created").whole() };
+        match wanted(kind, tree.get("data").get("object").get("object").text()) {
+            Ok(Some(wanted)) => hear(label, wanted, tree.get("data")),
+            Ok(None) => Heard::NotNeeded,
+            Err(why) => Heard::NotUnderstood(why),
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        let account = self.0["account"].as_str();
+        let test = self.0["livemode"] == json!(false);
+        Scope { test, connect: account.is_some(), name: account.unwrap_or("stripe").to_owned() }
+    }
+}
+
+/// All states, as the store would hold them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct World {
+    pub(crate) subscriptions: BTreeMap<(Scope, String), Subscription>,
+    pub(crate) customers: BTreeMap<(Scope, String), Customer>,
+    pub(crate) not_needed: usize,
+    pub(crate) not_understood: Vec<&'static str>,
+}
+
+impl World {
+    pub(crate) fn of<'a>(bodies: impl IntoIterator<Item = &'a Body>) -> Self {
+        let mut world = Self::default();
+        bodies.into_iter().for_each(|body| world.fold(body));
+        world
+    }
+
+    pub(crate) fn fold(&mut self, body: &Body) {
+        match body.heard() {
+            Heard::Subscription { id, second, came_from, told } => {
+                let state = self.subscriptions.entry((body.scope(), id)).or_default();
+                state.absorb(second, came_from.as_deref(), *told);
+            }
+            Heard::Customer { id, deleted } => self.customers.entry((body.scope(), id)).or_default().absorb(deleted),
+            Heard::NotNeeded => self.not_needed += 1,
+            Heard::NotUnderstood(why) => self.not_understood.push(why),
+        }
+    }
+
+    /// The grants of `cus_1` in a scope.
+    pub(crate) fn grants<'a>(&'a self, scope: &Scope, rules: &'a Rules) -> Vec<Grant<'a>> {
+        let customer = self.customers.get(&(scope.clone(), "cus_1".to_owned()));
+        let of_scope = self.subscriptions.iter().filter(|((of, _), _)| of == scope);
+        of_scope.filter_map(|(_, state)| Grant::of(state, customer, rules)).collect()
+    }
+
+    /// Status and access of `sub_1`, live, by the built-in rules; the events that made it so; whether it is flagged.
+    pub(crate) fn view(&self) -> (String, bool, Vec<String>, bool) {
+        let (rules, scope) = (Rules::built_in(), live());
+        let grants = self.grants(&scope, &rules);
+        let [grant] = &grants[..] else { panic!("one subscription expected, got {grants:?}") };
+        let because = grant.because.iter().map(|id| (*id).to_owned()).collect();
+        (grant.facts.status.clone(), grant.holds(i64::MAX), because, grant.ambiguous)
+    }
+
+    pub(crate) fn access(&self) -> bool {
+        let (rules, scope) = (Rules::built_in(), live());
+        let customer = self.customers.get(&(scope.clone(), "cus_1".to_owned()));
+        Access::of(&self.grants(&scope, &rules), customer, &rules, 0).access
+    }
+
+    /// Everything as bytes: states as stored, and what they answer.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let rules = Rules::built_in();
+        let mut out = Vec::new();
+        for ((scope, id), state) in &self.subscriptions {
+            let grant = Grant::of(state, self.customers.get(&(scope.clone(), "cus_1".to_owned())), &rules);
+            out.extend(format!("{scope:?}{id}{grant:?}").into_bytes());
+            out.extend(state.to_bytes());
+        }
+        self.customers.values().for_each(|customer| out.extend(customer.to_bytes()));
+        out
+    }
+}
+
+pub(crate) fn live() -> Scope {
+    Scope { test: false, connect: false, name: "stripe".into() }
+}
+
+/// Every order of the items.
+pub(crate) fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    let Some((first, rest)) = items.split_first() else { return vec![Vec::new()] };
+    let insert = |order: Vec<T>| {
+        (0..=order.len())
+            .map(move |at| [&order[..at], std::slice::from_ref(first), &order[at..]].concat())
+            .collect::<Vec<_>>()
+    };
+    permutations(rest).into_iter().flat_map(insert).collect()
+}

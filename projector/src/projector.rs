@@ -1,0 +1,167 @@
+//! The service: one reader over all partitions into the live generation, and what asks it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hooklog_log::Connection;
+use hooklog_log::provision::Pinned;
+use hooklog_schemas::Partition;
+use hooklog_store::Registry;
+use hooklog_task::materialise;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::fold::codec::Unreadable;
+use crate::gate::Gate;
+use crate::generations::keeper::Place;
+use crate::generations::rules_file::OnDisk;
+use crate::generations::{Generation, Keeper};
+use crate::query;
+use crate::rebuild::{self, Building, Rebuilt};
+use crate::status::Status;
+use crate::views::task::Views;
+
+/// Between two tries to reach Kafka.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a projector needs.
+#[derive(Clone)]
+pub struct Config {
+    /// Kafka.
+    pub connection: Connection,
+    /// The topic `events`, there and checked.
+    pub events: Pinned,
+    /// Where the views are kept; a directory of their own.
+    pub dir: PathBuf,
+    /// Opens stores within the process's budget of memory.
+    pub registry: Registry,
+    /// A rules file instead of the built-in rules.
+    pub rules: Option<PathBuf>,
+}
+
+/// The views. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Projector(Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) keeper: Keeper,
+    pub(crate) gate: Gate,
+    pub(crate) input: materialise::Config,
+    pub(crate) building: watch::Sender<Option<Building>>,
+}
+
+impl Projector {
+    /// Opens the views of a data directory, or begins new ones there. Touches no network.
+    ///
+    /// # Errors
+    /// Where the directory, its manifest, a store or (for new views) the rules cannot be used.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let Config { connection, events, dir, registry, rules } = config;
+        let (topic, log, partitions) = (events.name.clone(), events.id.0.clone(), events.partitions);
+        let keeper = Keeper::open(Place { dir, registry, topic, log, partitions, rules })?;
+        let input = materialise::Config { connection, input: events };
+        Ok(Self(Arc::new(Parts { keeper, gate: Gate::default(), input, building: watch::Sender::new(None) })))
+    }
+
+    /// Reads `events` into the live views until `shutdown`. Blocks: give it a thread, and end the process if it fails.
+    ///
+    /// While no broker answers it tries again; queries are answered from what is there.
+    ///
+    /// # Errors
+    /// [`Error::Task`] where the log and the views do not fit or Kafka refuses for good, [`Error::Unreadable`] where the
+    /// store is damaged.
+    pub fn run(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let parts = &*self.0;
+        self.report_rules();
+        while let Some(turn) = parts.gate.pass(shutdown) {
+            match read(&parts.input, &parts.keeper.live(), &turn) {
+                Ok(()) => {}
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, "the views are not fed; trying again");
+                    parts.gate.rest(PAUSE, shutdown);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The query API: `/v1/...`, `/healthz`, `/readyz`.
+    pub fn router(&self) -> Router {
+        query::router(self.0.clone())
+    }
+
+    /// Builds the views anew from the log under the rules that are on disk now, beside those that answer; switches; and
+    /// compares. Blocks. How far it is can be watched through [`Projector::building`].
+    ///
+    /// # Errors
+    /// [`Error::Building`] where one is going on, [`Error::Rules`] where the rules cannot be used, [`Error::NotHeld`] where
+    /// [`Projector::run`] does not run. The views that answer are then as they were.
+    pub fn rebuild(&self, shutdown: &CancellationToken) -> Result<Rebuilt, Error> {
+        let outcome = rebuild::run(&self.0, shutdown);
+        self.0.building.send_replace(None);
+        outcome
+    }
+
+    /// How far the present build is; none while nothing is built.
+    pub fn building(&self) -> watch::Receiver<Option<Building>> {
+        self.0.building.subscribe()
+    }
+
+    /// Positions, rules and generations.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Unreadable`].
+    pub fn status(&self) -> Result<Status, Error> {
+        self.0.status()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> Arc<Parts> {
+        self.0.clone()
+    }
+
+    fn report_rules(&self) {
+        match self.0.keeper.rules_on_disk() {
+            OnDisk::Same => {}
+            OnDisk::Changed { hash } => {
+                tracing::warn!(
+                    on_disk = hash,
+                    "the rules on disk are others than the views answer by; `hooklog rebuild` takes them"
+                );
+            }
+            OnDisk::Invalid { reason } => {
+                tracing::warn!(
+                    reason,
+                    "the rules on disk cannot be used; the views answer by those that they were built with"
+                );
+            }
+        }
+    }
+}
+
+impl Parts {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.input.input.partitions.cast_signed()).map(Partition)
+    }
+}
+
+/// One turn of a reader. A fold that met a damaged store panics with the reason.
+pub(crate) fn read(input: &materialise::Config, into: &Generation, turn: &CancellationToken) -> Result<(), Error> {
+    let run = || materialise::run(&Views, input, &into.store, &into.progress, turn);
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => Ok(outcome?),
+        Err(panic) => {
+            Err(panic.downcast::<Unreadable>().map_or(Error::Panicked, |unreadable| Error::Unreadable(*unreadable)))
+        }
+    }
+}
+
+/// Whether waiting can mend it.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Task(hooklog_task::Error::Log(hooklog_log::Error::Unreachable { .. })))
+}

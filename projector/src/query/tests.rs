@@ -1,0 +1,219 @@
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::http::Request;
+use hooklog_log::provision::Pinned;
+use hooklog_log::{Connection, TopicId, partition_for};
+use hooklog_schemas::{Millis, Offset, Partition};
+use hooklog_store::{Applied, Registry};
+use hooklog_task::Input;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::fold::bodies::Body;
+use crate::projector::{Config, Projector};
+use crate::rules::DEFAULT;
+
+/// Views that are fed by hand.
+struct Fed {
+    projector: Projector,
+    parts: Arc<Parts>,
+    offsets: std::cell::Cell<i64>,
+    _dir: tempfile::TempDir,
+}
+
+impl Fed {
+    fn new(rules: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("rules.toml");
+        std::fs::write(&file, rules).unwrap();
+        let events = Pinned { name: "hooklog.events".into(), partitions: 4, id: TopicId("topicid".into()) };
+        let registry = Registry::with_memory(32 << 20);
+        let connection = Connection::to("127.0.0.1:1");
+        let config = Config { connection, events, dir: dir.path().join("views"), registry, rules: Some(file) };
+        let projector = Projector::open(config).unwrap();
+        let parts = projector.parts();
+        Self { projector, parts, offsets: std::cell::Cell::new(0), _dir: dir }
+    }
+
+    fn restored(rules: &str) -> Self {
+        let fed = Self::new(rules);
+        (0..4).for_each(|partition| fed.parts.keeper.live().note_restored(Partition(partition)));
+        fed
+    }
+
+    fn feed(&self, scope: &str, subject: &str, body: &Body) {
+        let key = format!("{scope}/{subject}");
+        let (value, offset) = (body.0.to_string(), Offset(self.offsets.get()));
+        let (partition, time) = (partition_for(key.as_bytes(), 4), Millis(0));
+        let (key, value) = (Some(key.as_bytes()), value.as_bytes());
+        let input = Input { partition, offset, time, key, value, headers: Vec::new() };
+        crate::advance::take(&self.parts.keeper.live(), &input, Applied { next: offset.next(), clock: time }).unwrap();
+        self.offsets.set(offset.0 + 1);
+    }
+
+    fn live(&self, body: &Body) {
+        self.feed("stripe/live", "cus_1", body);
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = Request::get(path).body(HttpBody::empty()).unwrap();
+        let response = self.projector.router().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert_eq!(kind.contains("problem"), status >= 400 && path != "/readyz", "{path} {status} {kind}");
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+}
+
+fn sub(id: &str, second: i64, status: &str) -> Body {
+    Body::subscription(id, "updated", second, status)
+}
+
+fn place(subject: &str) -> String {
+    format!("events/{}", partition_for(format!("stripe/live/{subject}").as_bytes(), 4))
+}
+
+#[tokio::test]
+async fn a_subscription_is_answered_with_reason_events_and_position() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&Body::subscription("evt_0", "created", 5, "incomplete"));
+    fed.live(&sub("evt_1", 5, "active").before(json!({"status": "incomplete"})).with("trial_end", json!(86_400)));
+    let (status, body) = fed.get("/v1/subscriptions/sub_1").await;
+    let expected = json!({"id": "sub_1", "customer": "cus_1", "livemode": true, "account": null, "status": "active",
+        "access": true, "reason": "active", "until": null, "because": ["evt_0", "evt_1"], "current_period_start": null,
+        "current_period_end": null, "trial_end": "1970-01-02T00:00:00Z", "cancel_at": null, "cancel_at_period_end": false,
+        "ended_at": null, "pause_collection": false, "position": {place("cus_1"): 2}});
+    assert_eq!((status, body), (200, expected));
+}
+
+#[tokio::test]
+async fn a_customers_access_is_answered_with_its_subscriptions() {
+    let fed = Fed::restored(&DEFAULT.replace("# grace_days", "grace_days"));
+    fed.live(&sub("evt_1", 0, "past_due").before(json!({"status": "active"})));
+    fed.live(&sub("evt_2", 5, "canceled").with("id", json!("sub_2")));
+    let (status, body) = fed.get("/v1/customers/cus_1/access?at=1970-01-07T23:59:59Z").await;
+    assert_eq!(
+        (status, &body["customer"], &body["access"], &body["reason"]),
+        (200, &json!("cus_1"), &json!(true), &json!("past_due"))
+    );
+    assert_eq!((&body["until"], &body["because"]), (&json!("1970-01-08T00:00:00Z"), &json!(["evt_1"])));
+    assert_eq!(
+        (&body["livemode"], &body["account"], &body["position"]),
+        (&json!(true), &json!(null), &json!({place("cus_1"): 2}))
+    );
+    let listed: Vec<_> = body["subscriptions"].as_array().unwrap().iter().map(|s| (&s["id"], &s["access"])).collect();
+    assert_eq!(listed, [(&json!("sub_1"), &json!(true)), (&json!("sub_2"), &json!(false))]);
+    let over = fed.get("/v1/customers/cus_1/access?at=604800").await.1;
+    assert_eq!(
+        (&over["access"], &over["until"], &over["subscriptions"][0]["reason"]),
+        (&json!(false), &json!(null), &json!("grace_over"))
+    );
+}
+
+#[tokio::test]
+async fn a_flagged_row_says_that_it_is_ambiguous_and_others_say_nothing() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.1.get("ambiguous"), None);
+    fed.live(&sub("evt_2", 5, "past_due"));
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.1["ambiguous"], json!(true));
+}
+
+#[tokio::test]
+async fn live_comes_first_and_mode_and_account_narrow() {
+    let fed = Fed::restored(DEFAULT);
+    let test = sub("evt_2", 5, "unpaid").event("livemode", json!(false));
+    fed.feed("stripe/test", "cus_1", &test);
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.1["livemode"], json!(false));
+    fed.live(&sub("evt_1", 5, "active"));
+    fed.feed("acct_9/live", "cus_1", &sub("evt_3", 5, "paused").event("account", json!("acct_9")));
+    for what in ["subscriptions/sub_1", "customers/cus_1/access"] {
+        let get = async |query: &str| fed.get(&format!("/v1/{what}{query}")).await;
+        let first = get("").await.1;
+        assert_eq!(
+            (&first["livemode"], &first["account"], &first["access"]),
+            (&json!(true), &json!(null), &json!(true))
+        );
+        assert_eq!(get("?livemode=false").await.1["access"], json!(false));
+        assert_eq!(get("?account=acct_9").await.1["account"], json!("acct_9"));
+        assert_eq!(get("?account=acct_9&livemode=false").await.0, 404);
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_404_only_once_everything_is_restored() {
+    let fed = Fed::new(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    let own = partition_for(b"stripe/live/cus_1", 4);
+    for path in
+        ["/v1/subscriptions/sub_1", "/v1/subscriptions/no", "/v1/customers/no/access", "/v1/customers/cus_1/access"]
+    {
+        assert_eq!(fed.get(path).await.0, 503, "{path}");
+    }
+    let other = (0..4).map(Partition).find(|partition| *partition != own).unwrap();
+    (0..4)
+        .map(Partition)
+        .filter(|partition| *partition != other)
+        .for_each(|p| fed.parts.keeper.live().note_restored(p));
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 200);
+    assert_eq!((fed.get("/v1/subscriptions/no").await.0, fed.get("/readyz").await.0), (503, 503));
+    fed.parts.keeper.live().note_restored(other);
+    let (status, problem) = fed.get("/v1/customers/no/access").await;
+    assert_eq!((status, &problem["status"], &problem["type"]), (404, &json!(404), &json!("about:blank")));
+    assert!(problem["detail"].as_str().unwrap().contains("`no`"));
+    assert_eq!((fed.get("/readyz").await.0, fed.get("/healthz").await.0), (200, 200));
+}
+
+#[tokio::test]
+async fn a_customer_that_was_heard_of_has_no_access_without_subscriptions() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&Body::customer("evt_1", "created", 5));
+    let (status, body) = fed.get("/v1/customers/cus_1/access").await;
+    assert_eq!((status, &body["access"], &body["reason"]), (200, &json!(false), &json!("no_subscription")));
+    fed.live(&Body::customer("evt_2", "deleted", 6));
+    let body = fed.get("/v1/customers/cus_1/access").await.1;
+    assert_eq!((&body["reason"], &body["because"]), (&json!("customer_deleted"), &json!(["evt_2"])));
+}
+
+#[tokio::test]
+async fn a_customers_subscriptions_come_in_pages_by_cursor() {
+    let fed = Fed::restored(DEFAULT);
+    (0..5).for_each(|n| fed.live(&sub(&format!("evt_{n}"), 5, "active").with("id", json!(format!("sub_{n}")))));
+    // Named once under this customer, but another one's now.
+    fed.live(&sub("evt_7", 9, "active").with("id", json!("sub_3")).with("customer", json!("cus_2")));
+    let (mut seen, mut path) = (Vec::new(), "/v1/customers/cus_1/subscriptions?limit=2".to_owned());
+    loop {
+        let page = fed.get(&path).await.1;
+        seen.extend(page["subscriptions"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap().to_owned()));
+        assert_eq!(page["has_more"], json!(page["next"] != json!(null)));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/customers/cus_1/subscriptions?limit=2&after={next}");
+    }
+    assert_eq!(seen, ["sub_0", "sub_1", "sub_2", "sub_4"]);
+}
+
+#[tokio::test]
+async fn wrong_questions_get_problem_details() {
+    let fed = Fed::restored(DEFAULT);
+    for path in
+        ["/v1/subscriptions/sub_1?livemode=1", "/v1/customers/cus_1/access?limit=5", "/v1/subscriptions/sub_1?at=noon"]
+    {
+        assert_eq!(fed.get(path).await.0, 400, "{path}");
+    }
+    assert_eq!(fed.get("/v2/nothing").await.0, 404);
+    let request = Request::post("/v1/subscriptions/sub_1").body(HttpBody::empty()).unwrap();
+    assert_eq!(fed.projector.router().oneshot(request).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn the_status_says_what_was_skipped_and_that_the_rules_changed() {
+    let fed = Fed::restored(DEFAULT);
+    fed.feed("stripe/live", "x", &Body(json!({"id": "evt_1", "type": "invoice.paid"})));
+    fed.feed("stripe/live", "x", &Body(json!({"id": "evt_2", "type": "customer.deleted"})));
+    let status = fed.get("/readyz").await.1;
+    assert_eq!(status["views"]["skipped"], json!({"not needed": 1, "the object has no type": 1}));
+    assert_eq!(status["views"]["rules_on_disk"]["state"], json!("same"));
+    std::fs::write(fed._dir.path().join("rules.toml"), "version = 1").unwrap();
+    assert_eq!(fed.get("/readyz").await.1["views"]["rules_on_disk"]["state"], json!("invalid"));
+}

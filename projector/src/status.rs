@@ -1,0 +1,78 @@
+//! What a projector says of itself.
+
+use std::collections::BTreeMap;
+
+use hooklog_schemas::{NextOffset, Partition};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::fold::tally::Tally;
+use crate::generations::rules_file::OnDisk;
+use crate::projector::Parts;
+use crate::rebuild::Building;
+use crate::views::family::TALLIES;
+
+/// Positions, rules and generations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The generation that answers.
+    pub generation: u64,
+    /// The one before, if it is kept.
+    pub previous: Option<u64>,
+    /// The version of the rules that are answered by.
+    pub rules: String,
+    /// The rules on disk beside them.
+    pub rules_on_disk: OnDisk,
+    /// Each partition of `events`.
+    pub partitions: Vec<Reader>,
+    /// Records that were skipped, by reason; `not needed` is the harmless one.
+    pub skipped: BTreeMap<String, i64>,
+    /// The build that is going on.
+    pub building: Option<Building>,
+}
+
+/// How far one partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Reader {
+    /// The partition.
+    pub partition: Partition,
+    /// Up to where the views hold it.
+    pub next: NextOffset,
+    /// Whether what was committed at the start is still being read.
+    pub restoring: bool,
+    /// Records folded since the process started.
+    pub folded: u64,
+}
+
+impl Parts {
+    pub(crate) fn status(&self) -> Result<Status, Error> {
+        let (live, plan) = (self.keeper.live(), self.keeper.plan());
+        let standing = live.progress.all();
+        let mut partitions = Vec::new();
+        for partition in self.partitions() {
+            let (next, restoring) = (live.applied(partition)?.next, live.is_restoring(partition));
+            let folded = standing.get(&partition).map_or(0, |standing| standing.folded);
+            partitions.push(Reader { partition, next, restoring, folded });
+        }
+        Ok(Status {
+            generation: live.number,
+            previous: plan.previous(),
+            rules: live.rules.hash(),
+            rules_on_disk: self.keeper.rules_on_disk(),
+            partitions,
+            skipped: self.skipped()?,
+            building: self.building.borrow().clone(),
+        })
+    }
+
+    fn skipped(&self) -> Result<BTreeMap<String, i64>, Error> {
+        let mut all = BTreeMap::new();
+        for partition in self.partitions() {
+            let Some(bytes) = self.keeper.live().store.get(TALLIES, &partition.0.to_be_bytes())? else { continue };
+            for (reason, count) in Tally::from_bytes(&bytes)?.0 {
+                *all.entry(reason).or_default() += count.records;
+            }
+        }
+        Ok(all)
+    }
+}
