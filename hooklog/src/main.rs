@@ -26,9 +26,12 @@ fn main() -> ExitCode {
     })
 }
 
+/// Kafka's client talks of every retry that works; what does not work reaches us as an error.
+const QUIET: &str = "info,librdkafka=error,rdkafka=error";
+
 /// `HOOKLOG_LOG` chooses what is said, as in `info,hooklog=debug`.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HOOKLOG_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOOKLOG_LOG").unwrap_or_else(|_| QUIET.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal());
     // With a closed stderr, the report of a failed write would be a panic.
     log.log_internal_errors(false).with_writer(std::io::stderr).init();

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Partition};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::connection::{ASK, Connection};
+use crate::connection::{ASK, AtEnds, Connection, Isolation, ReaderClient};
 use crate::error::Error;
 
 /// Between two questions to a coordinator that refuses at once.
@@ -82,9 +82,9 @@ pub fn listed(topic: &str, offsets: &[Committed]) -> Result<TopicPartitionList, 
     Ok(list)
 }
 
-fn member(connection: &Connection, group: &str) -> Result<BaseConsumer, Error> {
-    let mut config = connection.reader_config(crate::connection::Isolation::Committed);
-    config.set("group.id", group).create().map_err(Error::Client)
+fn member(connection: &Connection, group: &str) -> Result<ReaderClient, Error> {
+    let mut config = connection.reader_config(Isolation::Committed);
+    config.set("group.id", group).create_with_context(AtEnds).map_err(Error::Client)
 }
 
 fn read(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> Option<Committed> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::Error;
 
@@ -52,8 +53,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Client`] where a property is wrong.
-    pub fn reader(&self, isolation: Isolation) -> Result<BaseConsumer, Error> {
-        self.reader_config(isolation).create().map_err(Error::Client)
+    pub fn reader(&self, isolation: Isolation) -> Result<ReaderClient, Error> {
+        self.reader_config(isolation).create_with_context(AtEnds).map_err(Error::Client)
     }
 
     /// What [`Connection::reader`] is made of.
@@ -78,10 +79,27 @@ impl Connection {
         self.client().create().map_err(Error::Client)
     }
 
-    pub(crate) fn unreachable(&self, what: &'static str) -> impl Fn(rdkafka::error::KafkaError) -> Error + '_ {
+    pub(crate) fn unreachable(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
         move |source| Error::Unreachable { brokers: self.brokers.clone(), what, source }
     }
 }
+
+/// A consumer that is in no group.
+pub type ReaderClient = BaseConsumer<AtEnds>;
+
+/// Hears what the client library tells of a reader. That an end was reached is news for the reader, not for the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtEnds;
+
+impl ClientContext for AtEnds {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "a reader of the log has trouble");
+        }
+    }
+}
+
+impl ConsumerContext for AtEnds {}
 
 impl Isolation {
     /// librdkafka's word for it.

@@ -1,9 +1,9 @@
 //! Where a partition begins and ends.
 
 use hooklog_schemas::{NextOffset, Partition};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 
-use crate::connection::{ASK, Connection, Isolation};
+use crate::connection::{ASK, Connection, Isolation, ReaderClient};
 use crate::error::Error;
 
 /// The first offset that is still there, and one past the last.
@@ -32,7 +32,7 @@ pub fn all(connection: &Connection, topic: &str, count: u32, isolation: Isolatio
     (0..count.cast_signed()).map(|p| ask(connection, &reader, topic, Partition(p))).collect()
 }
 
-fn ask(connection: &Connection, reader: &BaseConsumer, topic: &str, partition: Partition) -> Result<Ends, Error> {
+fn ask(connection: &Connection, reader: &ReaderClient, topic: &str, partition: Partition) -> Result<Ends, Error> {
     let (low, high) = reader
         .fetch_watermarks(topic, partition.0, ASK)
         .map_err(connection.unreachable("for the ends of a partition"))?;

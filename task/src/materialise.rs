@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hooklog_log::connection::{Connection, Isolation};
+use hooklog_log::connection::{AtEnds, Connection, Isolation, ReaderClient};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use hooklog_store::{Applied, Source, Store};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as At, TopicPartitionList};
@@ -63,7 +63,7 @@ struct Task<'t, F> {
     topic: &'t str,
     store: &'t Store,
     progress: &'t Progress,
-    consumer: BaseConsumer,
+    consumer: ReaderClient,
     applied: BTreeMap<Partition, Applied>,
     /// The ends when this began, for the partitions that have not reached them.
     restoring: BTreeMap<Partition, NextOffset>,
@@ -186,10 +186,10 @@ fn begin(partition: Partition, at: Applied, ends: Ends) -> Result<NextOffset, St
     Ok(at.next)
 }
 
-fn consumer(config: &Config, from: &BTreeMap<Partition, Applied>) -> Result<BaseConsumer, Error> {
+fn consumer(config: &Config, from: &BTreeMap<Partition, Applied>) -> Result<ReaderClient, Error> {
     let mut client = config.connection.reader_config(Isolation::Committed);
     client.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", "65536");
-    let consumer: BaseConsumer = client.create().map_err(hooklog_log::Error::Client)?;
+    let consumer: ReaderClient = client.create_with_context(AtEnds).map_err(hooklog_log::Error::Client)?;
     let mut list = TopicPartitionList::with_capacity(from.len());
     for (partition, applied) in from {
         let offset = At::Offset(applied.next.0);
