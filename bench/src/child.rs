@@ -20,29 +20,29 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts `program` with its errors in `<logs>/<name>.log`. Its standard output can be read with [`Program::output`].
+    /// Starts `program` with all that it says in `<logs>/<name>.log`.
     pub(crate) fn start<S: AsRef<OsStr>>(name: &str, program: &Path, args: &[S], logs: &Path) -> Result<Self> {
-        Self::start_with(name, program, args, &[], logs)
+        let (log, errors) = log(name, logs)?;
+        let output = errors.try_clone()?;
+        Self::spawn(name, command(program, args, logs).stdout(output).stderr(errors), log)
     }
 
-    /// As [`Program::start`], with more in its environment.
-    pub(crate) fn start_with<S: AsRef<OsStr>>(
+    /// Starts `program` with more in its environment; only its errors go to the log, its output is for
+    /// [`Program::output`] and must be read.
+    pub(crate) fn start_to_be_read<S: AsRef<OsStr>>(
         name: &str,
         program: &Path,
         args: &[S],
         environment: &[(&str, &str)],
         logs: &Path,
     ) -> Result<Self> {
-        let log = logs.join(format!("{name}.log"));
-        let errors = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = sealed(Command::new("setpriv").args(["--pdeathsig", "TERM", "--"]).arg(program).args(args))
-            .envs(environment.iter().copied())
-            .current_dir(logs)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .context("cannot run setpriv: it is in Debian's util-linux")?;
+        let (log, errors) = log(name, logs)?;
+        let mut command = command(program, args, logs);
+        Self::spawn(name, command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(errors), log)
+    }
+
+    fn spawn(name: &str, command: &mut Command, log: PathBuf) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn().context("cannot run setpriv: it is in Debian's util-linux")?;
         Ok(Self { child, name: name.to_owned(), log })
     }
 
@@ -98,9 +98,17 @@ impl Program {
     }
 }
 
+fn log(name: &str, logs: &Path) -> Result<(PathBuf, File)> {
+    let path = logs.join(format!("{name}.log"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((path, file))
+}
+
 /// Without the caller's `HOOKLOG_...` variables, and away from its `hooklog.toml`: either might name a cluster that is
 /// in use, into which a bench must not write.
-fn sealed(command: &mut Command) -> &mut Command {
+fn command<S: AsRef<OsStr>>(program: &Path, args: &[S], logs: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program).args(args).current_dir(logs);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKLOG_")) {
         command.env_remove(name);
     }

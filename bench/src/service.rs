@@ -46,7 +46,7 @@ impl Service {
     }
 
     fn start(name: &str, hooklog: &Path, args: &[&str], environment: &[(&str, &str)], dir: &Path) -> Result<Self> {
-        let mut program = Program::start_with(name, &program(hooklog)?, args, environment, dir)?;
+        let mut program = Program::start_to_be_read(name, &program(hooklog)?, args, environment, dir)?;
         let lines = read(program.output()?);
         let ready = wait(&mut program, &lines, name)?;
         Ok(Self { program, ready })

@@ -32,6 +32,9 @@ pub(crate) enum Command {
     Rebuild,
     /// Post signed webhooks, made up or your own
     Send(send::Args),
+    /// What is configured
+    #[command(subcommand)]
+    Config(settings::check::ConfigCommand),
     /// The local Apache Kafka alone: for tests, and for who wants to look
     #[command(hide = true, subcommand)]
     Broker(BrokerCommand),
@@ -46,6 +49,7 @@ impl Cli {
             Command::Project(args) => up::run(Roles::Project(args), &self.common),
             Command::Rebuild => rebuild::run(&self.common),
             Command::Send(args) => send::run(args),
+            Command::Config(command) => command.run(&self.common),
             Command::Broker(command) => command.run(&self.common),
         }
     }

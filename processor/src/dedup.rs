@@ -47,7 +47,8 @@ impl Fold for Dedup {
 
     fn fold<'a>(&self, input: &Input<'a>, view: &mut View<'_>, effects: &mut Effects<'a>) {
         let seen = view.get(0).and_then(|value| value.first_chunk()).map(|bytes| Millis(i64::from_be_bytes(*bytes)));
-        view.put(SEEN, input.time, &identity(input).0, &input.time.0.to_be_bytes());
+        let identity: [u8; 16] = view.key(0).try_into().expect("asked for in `reads`");
+        view.put(SEEN, input.time, &identity, &input.time.0.to_be_bytes());
         if !is_duplicate(seen, input.time, self.window) {
             effects.produce.push(outgoing::record(self, input));
         }

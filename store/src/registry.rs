@@ -121,6 +121,9 @@ impl Lease {
         options.set_write_buffer_size(MEMTABLE);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_level_compaction_dynamic_level_bytes(true);
+        // Memtables have a filter as well: a miss would otherwise walk the whole skip list.
+        options.set_memtable_prefix_bloom_ratio(0.05);
+        options.set_memtable_whole_key_filtering(true);
         options
     }
 }

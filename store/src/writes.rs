@@ -86,14 +86,26 @@ impl Writes {
         self.writes.push(Packed { family, at: Millis::MIN, key, value: None });
     }
 
+    /// The `n`th write.
+    pub fn get(&self, n: usize) -> Write<'_> {
+        let write = &self.writes[n];
+        Write {
+            family: write.family,
+            at: write.at,
+            key: &self.bytes[write.key.clone()],
+            value: write.value.as_ref().map(|value| &self.bytes[value.clone()]),
+        }
+    }
+
     /// All writes in order.
     pub fn iter(&self) -> impl Iterator<Item = Write<'_>> {
-        self.writes.iter().map(|w| Write {
-            family: w.family,
-            at: w.at,
-            key: &self.bytes[w.key.clone()],
-            value: w.value.as_ref().map(|value| &self.bytes[value.clone()]),
-        })
+        (0..self.writes.len()).map(|n| self.get(n))
+    }
+
+    /// Forgets all writes and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.writes.clear();
     }
 
     /// How many writes there are.

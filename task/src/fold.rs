@@ -67,6 +67,14 @@ impl View<'_> {
         }
     }
 
+    /// The `n`th key that this record asked for.
+    ///
+    /// # Panics
+    /// As [`View::get`].
+    pub fn key(&self, n: usize) -> &[u8] {
+        self.keys.get(self.first + n).1
+    }
+
     /// Sets `key` to `value`; in a family with buckets `at` chooses the bucket and `value` begins with it.
     pub fn put(&mut self, family: Family, at: Millis, key: &[u8], value: &[u8]) {
         self.overlay.put(family, at, key, value);

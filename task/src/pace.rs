@@ -8,30 +8,36 @@ use std::time::Duration;
 /// The limits of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How long its first record waits when nothing more is at hand.
+    /// How long its first record waits when there is little to do.
     pub idle: Duration,
-    /// How long its first record waits at most.
+    /// How long its first record waits in a crowd.
     pub busy: Duration,
+    /// How many records make a crowd.
+    pub crowd: usize,
     /// How many records it holds at most.
     pub records: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { idle: Duration::from_millis(15), busy: Duration::from_millis(100), records: 20_000 }
+        Pace { idle: Duration::from_millis(15), busy: Duration::from_millis(100), crowd: 500, records: 20_000 }
     }
 }
 
 impl Pace {
-    /// Whether to commit now. `waited` counts from the first record's folding; `more` says that further records are at hand.
-    pub fn is_due(&self, records: usize, waited: Duration, more: bool) -> bool {
-        let patience = if more { self.busy } else { self.idle };
-        records > 0 && (records >= self.records || waited >= patience)
+    /// Whether to commit now. `waited` counts from the first record's folding.
+    pub fn is_due(&self, records: usize, waited: Duration) -> bool {
+        records > 0 && (records >= self.records || waited >= self.patience(records))
     }
 
     /// How long a poll may wait for the next record.
     pub fn poll(&self, records: usize, waited: Duration, nothing_open: Duration) -> Duration {
-        if records == 0 { nothing_open } else { self.idle.saturating_sub(waited) }
+        if records == 0 { nothing_open } else { self.patience(records).saturating_sub(waited) }
+    }
+
+    /// A transaction that has filled quickly is one of many: there is load, and more to come.
+    fn patience(&self, records: usize) -> Duration {
+        if records >= self.crowd { self.busy } else { self.idle }
     }
 }
 
@@ -46,12 +52,12 @@ mod tests {
     #[test]
     fn a_lone_record_waits_briefly_and_a_crowd_up_to_the_limit() {
         let pace = Pace::default();
-        assert!(!pace.is_due(0, ms(9999), false), "nothing to commit");
-        assert!(!pace.is_due(1, ms(14), false));
-        assert!(pace.is_due(1, ms(15), false));
-        assert!(!pace.is_due(1, ms(99), true));
-        assert!(pace.is_due(1, ms(100), true));
-        assert!(pace.is_due(20_000, ms(0), true));
+        assert!(!pace.is_due(0, ms(9999)), "nothing to commit");
+        assert!(!pace.is_due(1, ms(14)));
+        assert!(pace.is_due(1, ms(15)));
+        assert!(!pace.is_due(500, ms(99)));
+        assert!(pace.is_due(500, ms(100)));
+        assert!(pace.is_due(20_000, ms(0)));
     }
 
     #[test]
@@ -60,5 +66,6 @@ mod tests {
         assert_eq!(pace.poll(0, ms(0), ms(500)), ms(500));
         assert_eq!(pace.poll(3, ms(4), ms(500)), ms(11));
         assert_eq!(pace.poll(3, ms(40), ms(500)), ms(0));
+        assert_eq!(pace.poll(500, ms(40), ms(500)), ms(60));
     }
 }

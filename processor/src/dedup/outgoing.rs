@@ -8,12 +8,16 @@ use hooklog_task::{Input, Record};
 
 use super::{Dedup, namespace, position};
 
+/// How many headers are added.
+const OURS_AT_MOST: usize = 11;
+
 /// `raw`'s headers in their order, then ours. The body is read for these and written on untouched; one that cannot be read,
 /// which ingest would have refused, goes out under its own id.
 pub(super) fn record<'a>(dedup: &Dedup, input: &Input<'a>) -> Record<'a> {
     let event = Envelope::read(input.value).unwrap_or_else(|_| unreadable(input));
     let key = Subject::of(&event, namespace(input)).to_string();
-    let mut headers: Vec<_> = input.headers.iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
+    let mut headers = Vec::with_capacity(input.headers.len() + OURS_AT_MOST);
+    headers.extend(input.headers.iter().map(|(name, value)| (*name, Cow::Borrowed(*value))));
     headers.extend(cloud_event(&event, input));
     headers.extend(ours(dedup, event, input));
     Record {

@@ -33,6 +33,14 @@ const SEEK: Duration = Duration::from_secs(30);
 
 type Members = BaseConsumer<Assignment>;
 
+/// Whether what was polled still follows on what is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    AsPolled,
+    /// A transaction was undone: its records come again, and what was polled behind them with them.
+    Undone,
+}
+
 pub(super) struct Worker<F> {
     fold: Arc<F>,
     config: Arc<Config>,
@@ -78,11 +86,13 @@ impl<F: Fold> Worker<F> {
         // A second handle: the batch borrows from the consumer while the worker is changed.
         let consumer = Arc::clone(&self.consumer);
         let batch = self.gather(&consumer)?;
-        let more = batch.len() == BATCH;
-        self.settle()?;
+        if self.settle()? == Standing::Undone {
+            // What was polled follows on records that have to be folded again: the consumer gives it again, too.
+            return Ok(());
+        }
         self.fold_batch(&batch)?;
         let pace = self.config.pace;
-        self.commit_if(|work| pace.is_due(work.open_records(), work.waited(), more))
+        self.commit_if(|work| pace.is_due(work.open_records(), work.waited()))
     }
 
     /// Takes what is at hand, waiting for the first record only. Group changes happen in here.
@@ -105,7 +115,7 @@ impl<F: Fold> Worker<F> {
     }
 
     /// Acts on what the group changed, and brings back what was undone. Off the poll, so that nothing is restored inside it.
-    fn settle(&mut self) -> Result<(), Error> {
+    fn settle(&mut self) -> Result<Standing, Error> {
         let changes = std::mem::take(&mut *lock(&self.changes));
         if let Some(reason) = changes.broken {
             tracing::error!(reason, "the group's assignment could not be taken");
@@ -117,10 +127,11 @@ impl<F: Fold> Worker<F> {
         for partition in changes.gained {
             self.bring_up(partition)?;
         }
-        if self.locked().takes_rewind() {
-            self.rewind()?;
+        if !self.locked().takes_rewind() {
+            return Ok(Standing::AsPolled);
         }
-        Ok(())
+        self.rewind()?;
+        Ok(Standing::Undone)
     }
 
     fn bring_up(&mut self, partition: Partition) -> Result<(), Error> {
@@ -155,7 +166,9 @@ impl<F: Fold> Worker<F> {
         let partitions: BTreeSet<i32> = batch.iter().map(Message::partition).collect();
         for partition in partitions {
             let of_one = batch.iter().filter(|message| message.partition() == partition);
-            self.fold_partition(Partition(partition), of_one)?;
+            if self.fold_partition(Partition(partition), of_one)? == Standing::Undone {
+                break;
+            }
         }
         Ok(())
     }
@@ -164,22 +177,25 @@ impl<F: Fold> Worker<F> {
         &mut self,
         partition: Partition,
         messages: impl Iterator<Item = &'m BorrowedMessage<'m>>,
-    ) -> Result<(), Error> {
+    ) -> Result<Standing, Error> {
         let work = Arc::clone(&self.work);
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         let inputs = match work.owned.get(&partition) {
             Some(owned) => due(owned, messages)?,
             // Polled before it was given up.
-            None => return Ok(()),
+            None => return Ok(Standing::AsPolled),
         };
         if inputs.is_empty() {
-            return Ok(());
+            return Ok(Standing::AsPolled);
         }
-        if let Err(failure) = work.fold(&*self.fold, partition, &inputs)? {
-            drop(work);
-            self.undo(crate::outcome::Stage::Before, &failure)?;
+        match work.fold(&*self.fold, partition, &inputs)? {
+            Ok(()) => Ok(Standing::AsPolled),
+            Err(failure) => {
+                drop(work);
+                self.undo(crate::outcome::Stage::Before, &failure)?;
+                Ok(Standing::Undone)
+            }
         }
-        Ok(())
     }
 
     fn locked(&self) -> MutexGuard<'_, Work> {

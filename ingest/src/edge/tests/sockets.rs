@@ -130,6 +130,18 @@ async fn a_body_above_the_cap_gets_413_announced_or_not() {
 }
 
 #[tokio::test]
+async fn the_cap_holds_to_the_byte_for_a_body_of_unannounced_length() {
+    let server = serve(Limits { body_bytes: 10_000, ..limits() }).await;
+    let chunk = format!("3e8\r\n{}\r\n", "x".repeat(1000));
+    // The signature is wrong: 400 means that the whole body was read.
+    for (last, status) in [("", "HTTP/1.1 400"), ("1\r\nx\r\n", "HTTP/1.1 413")] {
+        let request = head("connection: close\r\ntransfer-encoding: chunked") + &chunk.repeat(10) + last + "0\r\n\r\n";
+        let got = exchange(connect(server.address).await, request.as_bytes()).await;
+        assert!(got.starts_with(status), "{last:?}: {got}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_without_end_is_cut_off_and_never_kept() {
     let server = serve(Limits { body_bytes: 10_000, ..limits() }).await;
     let (reader, mut writer) = connect(server.address).await.into_split();

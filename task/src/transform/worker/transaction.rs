@@ -152,7 +152,7 @@ impl<F: Fold> Worker<F> {
                 work.renew = true;
             }
         }
-        self.settle()
+        self.settle().map(drop)
     }
 
     /// A new producer under the same id: what the old one left open is ended by it, and N then tells whether that was

@@ -65,7 +65,7 @@ final class Dedup implements Processor<byte[], byte[], byte[], byte[]> {
     private static void describe(Envelope event, Headers headers) {
         add(headers, "ce_specversion", "1.0");
         add(headers, "ce_id", event.id);
-        add(headers, "ce_type", event.type);
+        add(headers, "ce_type", event.type == null ? "unknown" : event.type);
         String source = new String(value(headers, "hooklog_source", DEFAULT_NAMESPACE), UTF_8);
         add(headers, "ce_source", "/sources/" + source);
         add(headers, "ce_time", event.created < 0 ? null : Instant.ofEpochSecond(event.created).toString());

@@ -14,6 +14,7 @@ final class Envelope {
     String account;
     long created = -1;
     boolean livemode;
+    boolean thin;
     String relatedId;
     String objectType;
     String objectId;
@@ -38,6 +39,7 @@ final class Envelope {
             JsonToken value = parser.nextToken();
             switch (name) {
                 case "id" -> id = first(id, string(parser, value));
+                case "object" -> thin = "v2.core.event".equals(string(parser, value));
                 case "type" -> type = first(type, string(parser, value));
                 case "account" -> account = first(account, string(parser, value));
                 case "created" -> created = value == JsonToken.VALUE_NUMBER_INT ? parser.getLongValue() : created;
@@ -56,10 +58,9 @@ final class Envelope {
         }
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
             boolean wanted = parser.currentName().equals("object");
-            if (wanted && parser.nextToken() == JsonToken.START_OBJECT) {
+            if (parser.nextToken() == JsonToken.START_OBJECT && wanted) {
                 readObject(parser);
-            } else if (!wanted) {
-                parser.nextToken();
+            } else {
                 parser.skipChildren();
             }
         }
@@ -75,6 +76,23 @@ final class Envelope {
                 case "customer" -> customer = first(customer, idOf(parser, value));
                 case "payment_intent" -> paymentIntent = first(paymentIntent, idOf(parser, value));
                 case "charge" -> charge = first(charge, idOf(parser, value));
+                case "payment" -> readPayment(parser, value);
+                default -> parser.skipChildren();
+            }
+        }
+    }
+
+    /** An invoice payment names what it was paid by one level deeper. */
+    private void readPayment(JsonParser parser, JsonToken value) throws IOException {
+        if (value != JsonToken.START_OBJECT) {
+            return;
+        }
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String name = parser.currentName();
+            JsonToken inner = parser.nextToken();
+            switch (name) {
+                case "payment_intent" -> paymentIntent = first(paymentIntent, idOf(parser, inner));
+                case "charge" -> charge = first(charge, idOf(parser, inner));
                 default -> parser.skipChildren();
             }
         }
@@ -100,7 +118,8 @@ final class Envelope {
 
     private static String string(JsonParser parser, JsonToken value) throws IOException {
         if (value == JsonToken.VALUE_STRING) {
-            return parser.getText();
+            String text = parser.getText();
+            return text.isEmpty() ? null : text;
         }
         parser.skipChildren();
         return null;

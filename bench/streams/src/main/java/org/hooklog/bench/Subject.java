@@ -10,23 +10,24 @@ final class Subject {
     }
 
     private static String of(Envelope event) {
-        String own = event.objectId != null ? event.objectId : event.relatedId != null ? event.relatedId : event.id;
-        if (event.objectType == null) {
-            return own;
-        }
-        return switch (event.objectType) {
-            case "customer" -> own;
+        String about = event.thin ? event.relatedId : root(event);
+        return about != null ? about : event.id;
+    }
+
+    private static String root(Envelope event) {
+        return switch (event.objectType == null ? "" : event.objectType) {
             case "tax_id", "discount", "source", "cash_balance", "subscription", "subscription_schedule",
                 "subscription_item", "invoice", "invoiceitem", "credit_note",
                 "entitlements.active_entitlement_summary", "billing_portal.session" ->
-                event.customer != null ? event.customer : own;
-            case "payment_intent" -> own;
-            case "charge", "refund", "dispute", "review", "radar.early_fraud_warning", "invoice_payment" -> root(event, own);
-            default -> own;
+                firstOf(event.customer, event.objectId);
+            case "charge" -> firstOf(event.paymentIntent, event.objectId);
+            case "refund", "dispute", "review", "radar.early_fraud_warning", "invoice_payment" ->
+                firstOf(event.paymentIntent, firstOf(event.charge, event.objectId));
+            default -> event.objectId;
         };
     }
 
-    private static String root(Envelope event, String own) {
-        return event.paymentIntent != null ? event.paymentIntent : event.charge != null ? event.charge : own;
+    private static String firstOf(String wanted, String otherwise) {
+        return wanted != null ? wanted : otherwise;
     }
 }
