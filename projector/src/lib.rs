@@ -12,6 +12,8 @@
 //! - [`Projector`]: reads `events` into the live generation, rebuilds, answers queries
 //! - [`rebuild`]: what a rebuild reports and comes to
 //! - [`status`]: what a projector says of itself
+//!
+//! The query API and what the views keep are described in `docs/query.md`.
 
 mod advance;
 pub mod answer;

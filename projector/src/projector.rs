@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hooklog_log::Connection;
@@ -27,6 +27,12 @@ use crate::views::task::Views;
 
 /// Between two tries to reach Kafka.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two looks at the rules on disk.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a stop may go unnoticed between two looks.
+const BLINK: Duration = Duration::from_millis(100);
 
 /// What a projector needs.
 #[derive(Clone)]
@@ -75,8 +81,17 @@ impl Projector {
     /// [`Error::Task`] where the log and the views do not fit or Kafka refuses for good, [`Error::Unreadable`] where the
     /// store is damaged.
     pub fn run(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let done = shutdown.child_token();
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.watch_rules(&done));
+            let outcome = self.follow(shutdown);
+            done.cancel();
+            outcome
+        })
+    }
+
+    fn follow(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let parts = &*self.0;
-        self.report_rules();
         while let Some(turn) = parts.gate.pass(shutdown) {
             match read(&parts.input, &parts.keeper.live(), &turn) {
                 Ok(()) => {}
@@ -125,22 +140,34 @@ impl Projector {
         self.0.clone()
     }
 
-    fn report_rules(&self) {
-        match self.0.keeper.rules_on_disk() {
-            OnDisk::Same => {}
-            OnDisk::Changed { hash } => {
-                tracing::warn!(
-                    on_disk = hash,
-                    "the rules on disk are others than the views answer by; `hooklog rebuild` takes them"
-                );
+    /// Says so whenever what is to be said of the rules on disk changes.
+    fn watch_rules(&self, done: &CancellationToken) {
+        let mut said = OnDisk::Same;
+        while !done.is_cancelled() {
+            let found = self.0.keeper.rules_on_disk();
+            if found != said {
+                report(&found);
+                said = found;
             }
-            OnDisk::Invalid { reason } => {
-                tracing::warn!(
-                    reason,
-                    "the rules on disk cannot be used; the views answer by those that they were built with"
-                );
+            let next = Instant::now() + LOOK;
+            while !done.is_cancelled() && Instant::now() < next {
+                std::thread::sleep(BLINK);
             }
         }
+    }
+}
+
+fn report(rules: &OnDisk) {
+    match rules {
+        OnDisk::Same => tracing::info!("the views answer by the rules that are on disk"),
+        OnDisk::Changed { hash } => tracing::warn!(
+            on_disk = hash,
+            "the rules on disk are others than the views answer by; they do nothing until `hooklog rebuild`"
+        ),
+        OnDisk::Invalid { reason } => tracing::warn!(
+            reason,
+            "the rules on disk cannot be used; the views go on answering by those that they were built with"
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
 use super::cpu;
@@ -58,8 +59,11 @@ fn committed(observer: &BaseConsumer, raw: &str) -> Result<i64> {
     (0..topics::PARTITIONS).for_each(|partition| {
         asked.add_partition(raw, partition);
     });
-    let answer =
-        observer.committed_offsets(asked, ANSWER).context("the broker does not say what the group committed")?;
+    let answer = match observer.committed_offsets(asked, ANSWER) {
+        // The coordinator of a group that was just made is being elected: nothing is committed yet.
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NotCoordinator) => return Ok(0),
+        answer => answer.context("the broker does not say what the group committed")?,
+    };
     Ok(answer
         .elements()
         .iter()

@@ -89,8 +89,8 @@ impl Services {
             window: Span::days(i64::from(settings.dedup_window_days)),
             directory: place.processor()?.to_owned(),
             instance: place.instance()?,
-            // While one waits for its commit, another folds.
-            workers: 2 * cores,
+            // One a core: more would only make more and smaller transactions and batches.
+            workers: cores,
             registry: registry.clone(),
             pace: Pace::default(),
         };

@@ -114,14 +114,14 @@ pub fn subscriptions_of(
     // The smallest text that is greater than an id is that id and a zero byte.
     let start = after.map_or_else(Vec::new, |id| of_customer(customer, scope, &format!("{id}\0")));
     let keys = from.scan(OF_CUSTOMER, &prefix, &start, limit + 1)?;
-    let ids = keys.iter().map(|(key, _)| String::from_utf8_lossy(&key[prefix.len()..]).into_owned());
     let mut page = Page::default();
-    for id in ids.clone().take(limit) {
+    for (key, _) in keys.iter().take(limit) {
+        let id = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+        page.next = (keys.len() > limit).then(|| id.clone());
         if let Some(state) = owned(from, customer, &id, scope)? {
             page.subscriptions.push((id, state));
         }
     }
-    page.next = ids.take(limit).last().filter(|_| keys.len() > limit);
     Ok(page)
 }
 
