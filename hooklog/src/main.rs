@@ -1,10 +1,14 @@
 //! `hooklog`: the one binary. A folder for each group of commands.
 
+mod audit;
 mod broker;
 mod cli;
+mod cluster;
 mod datadir;
 mod exit;
+mod inspect;
 mod process;
+mod repair;
 mod send;
 mod settings;
 
