@@ -130,11 +130,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0..3) {
+        fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..3) {
             let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
-            let unjudged = Unjudged { identity: DedupKey([word.to_le_bytes()[0]; 16]), offset, time, print };
+            let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
-            let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }][usize::try_from(word).unwrap()];
+            let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }][word];
             let judged = Judged { offset, verdict, time, print };
             prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
             let event = Event { record: of, partition: Partition(partition), offset, out_of_order: word == 1, print };

@@ -125,7 +125,8 @@ fn an_event_of_another_identity_is_foreign_and_leaves_its_record_without_one() {
 
 #[test]
 fn an_event_that_differs_in_one_part_is_altered() {
-    for change in [|print: &mut Print| print.value = [9; 16], |print| print.id = 9, |print| print.rest = 9] {
+    let changes: [fn(&mut Print); 3] = [|print| print.value = [9; 16], |print| print.id = 9, |print| print.rest = 9];
+    for change in changes {
         let mut events = whole(&RAW);
         change(&mut events[2].print);
         let counts = audited(&RAW, &events);
