@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 
 use crate::Error;
 
@@ -82,6 +83,20 @@ impl Connection {
         move |source| Error::Unreachable { brokers: self.brokers.clone(), what, source }
     }
 }
+
+/// A consumer's context that keeps the end of a partition, which is no error, out of the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            tracing::warn!(%error, reason, "from the Kafka client");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 impl Isolation {
     /// librdkafka's word for it.

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as At, TopicPartitionList};
 
-use crate::connection::{Connection, Isolation};
+use crate::connection::{Connection, Isolation, Quiet};
 use crate::error::Error;
 
 /// How long a partition that has more to give may give nothing before reading it counts as failed.
@@ -31,7 +31,7 @@ pub struct Span {
 
 /// Reads a [`Span`] in order.
 pub struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Quiet>,
     span: Span,
     next: NextOffset,
 }
@@ -44,7 +44,7 @@ impl Reader {
     pub fn open(connection: &Connection, isolation: Isolation, span: Span) -> Result<Reader, Error> {
         let mut config = connection.reader_config(isolation);
         config.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer: BaseConsumer = config.create().map_err(Error::Client)?;
+        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(Error::Client)?;
         let mut assigned = TopicPartitionList::with_capacity(1);
         assigned
             .add_partition_offset(&span.topic, span.partition.0, At::Offset(span.from.0))

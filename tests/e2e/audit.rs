@@ -1,4 +1,5 @@
 //! Audit, repair and offsets repair against the real broker. `raw` and `events` are written by hand, damage and all.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

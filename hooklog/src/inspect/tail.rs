@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use hooklog_log::connection::{ASK, Isolation};
+use hooklog_log::connection::{ASK, Isolation, Quiet};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::native;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -52,6 +52,8 @@ enum Topic {
 /// How long a poll may overlook Ctrl-C.
 const POLL: Duration = Duration::from_millis(100);
 
+type Reader = BaseConsumer<Quiet>;
+
 /// Runs the command to its end.
 pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
     let cluster = Cluster::find(common)?;
@@ -62,7 +64,7 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
         Topic::Control => (topics.control(), "control"),
     };
     let mut config = cluster.connection.reader_config(Isolation::Committed);
-    let reader: BaseConsumer = config.set("enable.partition.eof", "true").create()?;
+    let reader: Reader = config.set("enable.partition.eof", "true").create_with_context(Quiet)?;
     let ends = ends_of(&cluster, &reader, &name)?;
     assign(&reader, &name, &ends, args.from)?;
     let show =
@@ -73,7 +75,7 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
 }
 
 /// The ends that a reader of committed records can reach now.
-fn ends_of(cluster: &Cluster, reader: &BaseConsumer, name: &str) -> Result<Vec<Ends>> {
+fn ends_of(cluster: &Cluster, reader: &Reader, name: &str) -> Result<Vec<Ends>> {
     let ids = native::topic_ids(reader.client(), &[name], ASK);
     let ids = ids.map_err(|failure| hooklog_log::Error::Native { what: "the topic's id", failure })?;
     if ids.iter().all(Option::is_none) {
@@ -84,7 +86,7 @@ fn ends_of(cluster: &Cluster, reader: &BaseConsumer, name: &str) -> Result<Vec<E
     Ok(ends::all(&cluster.connection, name, u32::try_from(partitions)?, Isolation::Committed)?)
 }
 
-fn assign(reader: &BaseConsumer, name: &str, ends: &[Ends], from: Start) -> Result<()> {
+fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<()> {
     let mut list = TopicPartitionList::new();
     for (partition, ends) in (0..).zip(ends) {
         let at = match from {
@@ -100,7 +102,7 @@ fn assign(reader: &BaseConsumer, name: &str, ends: &[Ends], from: Start) -> Resu
     reader.assign(&list).context("the topic cannot be read")
 }
 
-fn at_time(reader: &BaseConsumer, name: &str, ends: &[Ends], millis: i64) -> Result<TopicPartitionList> {
+fn at_time(reader: &Reader, name: &str, ends: &[Ends], millis: i64) -> Result<TopicPartitionList> {
     let mut asked = TopicPartitionList::new();
     for (partition, _) in (0..).zip(ends) {
         asked.add_partition_offset(name, partition, Offset::Offset(millis))?;
@@ -120,7 +122,7 @@ fn at_time(reader: &BaseConsumer, name: &str, ends: &[Ends], millis: i64) -> Res
 /// Shows records until it was enough. The outer error is Kafka's, the inner one the output's.
 fn follow(
     args: &Args,
-    reader: &BaseConsumer,
+    reader: &Reader,
     ends: &[Ends],
     stopped: &AtomicBool,
     show: &mut dyn FnMut(&BorrowedMessage<'_>) -> io::Result<()>,
