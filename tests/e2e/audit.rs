@@ -323,9 +323,9 @@ fn every_part_of_an_event_is_compared_with_its_record() {
         |event| event.headers.retain(|(name, _)| name != header::CE_SUBJECT),
     ];
     let world = World::new();
-    for n in 0..spoils.len() {
+    for (n, spoil) in spoils.into_iter().enumerate() {
         let place = world.webhook(&format!("evt_{n}"), T);
-        world.emit(place, spoils[n]);
+        world.emit(place, spoil);
     }
     world.commit(&world.ends());
     world.audit_finds(&json!({ "unique": 8, "events": 8, "altered": 8, "foreign": 0, "missing": 0, "ok": false }));

@@ -169,7 +169,9 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
         "",
     ]);
     lines.iter().for_each(|line| _ = table.add_row(cells(line)));
-    (0..10).for_each(|n| table.column_mut(n).into_iter().for_each(|c| _ = c.set_cell_alignment(CellAlignment::Right)));
+    for column in table.column_iter_mut().take(10) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
     let mut text = format!("Kafka at {}", cluster.connection.brokers);
     if let Some(run) = &cluster.run {
         text += &format!(", hooklog with pid {}", run.process.pid);
