@@ -81,17 +81,6 @@ impl Cli {
     }
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Every setting, where it came from, and everything that is wrong
-    Check,
-}
-
-fn config_check(common: &settings::Common) -> anyhow::Result<ExitCode> {
-    let resolved = settings::load(&settings::Flags::of(common));
-    Ok(settings::check::run(&resolved, common.json, &mut anstream::stdout().lock())?)
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
     shell: clap_complete::Shell,
