@@ -1,12 +1,13 @@
 //! The command line: the flags that every command has, and the commands.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::broker::command::BrokerCommand;
 use crate::up::Roles;
-use crate::{rebuild, send, settings, up};
+use crate::{audit, inspect, rebuild, repair, send, settings, up};
 
 /// Stripe's webhooks, once and for ever, on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -35,6 +36,23 @@ pub(crate) enum Command {
     /// What is configured
     #[command(subcommand)]
     Config(settings::check::ConfigCommand),
+    /// Prove from the log alone that every event is there once, as raw has it
+    Audit(audit::Args),
+    /// Show the records of a topic, decoded, and those that follow
+    Tail(inspect::TailArgs),
+    /// Ask whether a customer has access, and why
+    Access(inspect::AccessArgs),
+    /// Ask for a subscription's state, and why it is so
+    Subscription(inspect::SubscriptionArgs),
+    /// Show positions, lag and rates of every partition
+    Status(inspect::StatusArgs),
+    /// Emit the events that audit found missing
+    Repair(repair::Args),
+    /// The processor's committed offsets
+    #[command(subcommand)]
+    Offsets(repair::OffsetsCommand),
+    /// Write a script that completes hooklog's command line in your shell
+    Completions(Completions),
     /// The local Apache Kafka alone: for tests, and for who wants to look
     #[command(hide = true, subcommand)]
     Broker(BrokerCommand),
@@ -50,7 +68,29 @@ impl Cli {
             Command::Rebuild => rebuild::run(&self.common),
             Command::Send(args) => send::run(args),
             Command::Config(command) => command.run(&self.common),
+            Command::Audit(args) => audit::run(&args, &self.common),
+            Command::Tail(args) => inspect::tail(&args, &self.common),
+            Command::Access(args) => inspect::access(&args, &self.common),
+            Command::Subscription(args) => inspect::subscription(&args, &self.common),
+            Command::Status(args) => inspect::status(&args, &self.common),
+            Command::Repair(args) => repair::run(&args, &self.common),
+            Command::Offsets(command) => command.run(&self.common),
+            Command::Completions(args) => args.write(),
             Command::Broker(command) => command.run(&self.common),
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    /// By way of memory: clap_complete panics where nobody reads on.
+    fn write(&self) -> anyhow::Result<ExitCode> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "hooklog", &mut script);
+        inspect::until_nobody_reads(std::io::stdout().lock().write_all(&script))
     }
 }

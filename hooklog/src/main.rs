@@ -1,12 +1,16 @@
 //! `hooklog`: the one binary. A folder for each group of commands.
 
 mod admin;
+mod audit;
 mod broker;
 mod cli;
+mod cluster;
 mod datadir;
 mod exit;
+mod inspect;
 mod process;
 mod rebuild;
+mod repair;
 mod send;
 mod settings;
 mod signals;

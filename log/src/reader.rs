@@ -58,6 +58,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Read`] where the partition cannot be read on, was truncated, or is silent for a minute.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it gives borrows from it, which an iterator's items cannot"
+    )]
     pub fn next(&mut self) -> Result<Option<BorrowedMessage<'_>>, Error> {
         if self.next >= self.span.to {
             return Ok(None);

@@ -9,7 +9,7 @@ use hooklog_schemas::ids::Span;
 use hooklog_schemas::{DedupKey, Millis, Namespace, RawPosition, header};
 use hooklog_store::layout::Kind;
 use hooklog_store::{Family, Keys, Layout};
-use hooklog_task::{Effects, Fold, Input, View};
+use hooklog_task::{Effects, Fold, Input, Record, View};
 
 /// What is promised: more than the 30 days within which Stripe lets people resend an event.
 /// <https://docs.stripe.com/webhooks#manual-retries>
@@ -50,8 +50,15 @@ impl Fold for Dedup {
         let identity: [u8; 16] = view.key(0).try_into().expect("asked for in `reads`");
         view.put(SEEN, input.time, &identity, &input.time.0.to_be_bytes());
         if !is_duplicate(seen, input.time, self.window) {
-            effects.produce.push(outgoing::record(self, input));
+            effects.produce.push(self.outgoing(input));
         }
+    }
+}
+
+impl Dedup {
+    /// What goes out to `events` for `input` where it is no duplicate.
+    pub fn outgoing<'a>(&self, input: &Input<'a>) -> Record<'a> {
+        outgoing::record(self, input)
     }
 }
 

@@ -57,7 +57,10 @@ impl Store {
     pub fn apply(&self, writes: &Writes, positions: &[(Source, Applied)]) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         let mut handle = None;
-        for write in writes.iter() {
+        // In the order of their keys, which a memtable takes in faster; of equal keys the later one stays the later one.
+        let mut sorted: Vec<_> = writes.iter().collect();
+        sorted.sort_by_key(|write| (write.family, write.key));
+        for write in sorted {
             let column = self.column_of(write.family, write.at, &mut handle)?;
             match write.value {
                 Some(value) => batch.put_cf(column, write.key, value),

@@ -1,4 +1,5 @@
 //! The views against the real broker: what they answer, however events come, and what a rebuild does to that.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -12,6 +12,9 @@ use super::read::Entry;
 use crate::error::Error;
 use crate::layout::Family;
 
+/// The next entry of a column: its key, the column's age (the newest is 0), its value. The least key comes first.
+type Head = Reverse<(Box<[u8]>, usize, Box<[u8]>)>;
+
 impl Store {
     /// SHA-256 over every family's keys and values in the order of their keys, as they count at log time `clock`: of a
     /// family with buckets the newest value of a key, where it is within the window. How keys lie in buckets, and what
@@ -39,8 +42,8 @@ impl Store {
         let columns = names.iter().map(|name| self.column(name)).collect::<Result<Vec<_>, _>>()?;
         let mut streams: Vec<_> = columns.iter().map(|c| self.db.iterator_cf(c, IteratorMode::Start)).collect();
         let mut heads = BinaryHeap::new();
-        for age in 0..streams.len() {
-            self.pull(&mut streams[age], age, &mut heads)?;
+        for (age, stream) in streams.iter_mut().enumerate() {
+            self.pull(stream, age, &mut heads)?;
         }
         let mut last: Option<Box<[u8]>> = None;
         while let Some(Reverse((key, age, value))) = heads.pop() {
@@ -60,7 +63,7 @@ impl Store {
         &self,
         stream: &mut impl Iterator<Item = Result<Entry, rocksdb::Error>>,
         age: usize,
-        heads: &mut BinaryHeap<Reverse<(Box<[u8]>, usize, Box<[u8]>)>>,
+        heads: &mut BinaryHeap<Head>,
     ) -> Result<(), Error> {
         if let Some(entry) = stream.next() {
             let (key, value) = entry.map_err(self.failed("scan"))?;

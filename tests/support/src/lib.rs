@@ -1,19 +1,30 @@
-//! What the end-to-end tests share: the real broker as a real process, and waiting for conditions.
+//! What the end-to-end tests share: the real broker as a real process, `hooklog` beside it, and waiting for conditions.
 //!
 //! - [`broker`]: [`Broker`]: one Apache Kafka for a whole test process, or one of its own
+//! - [`site`]: [`Site`]: one installation of hooklog: a data directory and its log, over the lives of several processes
+//! - [`up`]: [`Up`]: a running `hooklog up`, to be posted to and asked
 //! - [`program`]: [`Program`]: a running `hooklog`, which says when it is ready
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
+//! - [`records`]: topics and offsets as a plain client sees them
+//! - [`http`]: a client whose bytes are the test's own
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
 mod broker;
+pub mod http;
 mod names;
 mod process;
 mod program;
+pub mod records;
+mod site;
+mod up;
 mod wait;
 
 pub use broker::Broker;
 pub use names::unique_prefix;
 pub use process::Process;
 pub use program::{Program, Refused};
+pub use records::Record;
+pub use site::{Done, Site};
+pub use up::{Up, narrowed};
 pub use wait::{DEADLINE, wait_until, wait_until_within};

@@ -1,0 +1,236 @@
+//! What has an event and what has none. Pure: the judged records of one partition of `raw` in order, and the events that
+//! name them, in the same order.
+
+use std::io;
+use std::iter::Peekable;
+
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
+
+use super::counts::Counts;
+use super::print::Print;
+use super::window::Verdict;
+
+/// A record of `raw` and what the window says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) offset: Offset,
+    pub(super) verdict: Verdict,
+    /// T'.
+    pub(super) time: Millis,
+    /// What its event has to be like.
+    pub(super) print: Print,
+}
+
+/// An event that names a record of this partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    /// The record that it names.
+    pub(super) record: Offset,
+    /// Where the event itself stands in `events`.
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    /// It stands behind an event of a later record.
+    pub(super) out_of_order: bool,
+    pub(super) print: Print,
+}
+
+/// Which records of one partition of `raw` are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) partition: Partition,
+    /// The first record that is left.
+    pub(super) from: NextOffset,
+    /// N before `events` was read: all before it must be there.
+    pub(super) until: NextOffset,
+    /// N after `events` was read: nothing at or behind it may be there.
+    pub(super) committed: NextOffset,
+    /// The end of the partition after `events` was read.
+    pub(super) end: NextOffset,
+}
+
+/// What is wrong, in a word of interfaces.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Missing,
+    Doubled,
+    Foreign,
+    Altered,
+    Torn,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) kind: Kind,
+    /// The record that it is about, where there is one, and its T', where it was judged.
+    pub(crate) record: Option<(RawPosition, Option<Millis>)>,
+    /// The event that it is about, where there is one.
+    pub(crate) event: Option<(Partition, Offset)>,
+    pub(crate) what: &'static str,
+}
+
+/// Counts, and tells what is wrong.
+pub(super) struct Tally<'t> {
+    pub(super) counts: Counts,
+    pub(super) tell: &'t mut dyn FnMut(Finding),
+}
+
+impl Tally<'_> {
+    pub(super) fn wrong(&mut self, finding: Finding) {
+        let counts = &mut self.counts;
+        *match finding.kind {
+            Kind::Missing => &mut counts.missing,
+            Kind::Doubled => &mut counts.doubled,
+            Kind::Foreign => &mut counts.foreign,
+            Kind::Altered => &mut counts.altered,
+            Kind::Torn => &mut counts.torn,
+        } += 1;
+        (self.tell)(finding);
+    }
+
+    fn about(&mut self, extent: &Extent, kind: Kind, event: &Event, what: &'static str) {
+        let position = RawPosition { partition: extent.partition, offset: event.record };
+        let event = Some((event.partition, event.offset));
+        self.wrong(Finding { kind, record: Some((position, None)), event, what });
+    }
+}
+
+/// Goes through one partition of `raw`. `judged` is sorted by offset and ends before [`Extent::until`]; `events` is sorted by
+/// the record that each names.
+pub(super) fn match_up(
+    extent: &Extent,
+    judged: impl Iterator<Item = io::Result<Judged>>,
+    events: impl Iterator<Item = io::Result<Event>>,
+    tally: &mut Tally<'_>,
+) -> io::Result<()> {
+    let mut events = events.peekable();
+    let mut emitted = Emitted::after(extent.from);
+    for record in judged {
+        let record = record?;
+        while let Some(event) = next_if(&mut events, |named| named < record.offset)? {
+            unmatched(extent, &event, tally);
+        }
+        tally.counts.raw += 1;
+        match record.verdict {
+            Verdict::Repeat { of } => repeat(extent, &record, emitted.contains(of), &mut events, tally)?,
+            Verdict::First | Verdict::Expired => {
+                if unique(extent, &record, &mut events, tally)? {
+                    emitted.insert(record.offset);
+                }
+            }
+        }
+    }
+    while let Some(event) = events.next().transpose()? {
+        unmatched(extent, &event, tally);
+    }
+    Ok(())
+}
+
+type Events<I> = Peekable<I>;
+
+fn next_if<I: Iterator<Item = io::Result<Event>>>(
+    events: &mut Events<I>,
+    wanted: impl Fn(Offset) -> bool,
+) -> io::Result<Option<Event>> {
+    events.next_if(|event| event.as_ref().map_or(true, |event| wanted(event.record))).transpose()
+}
+
+/// A record that must have one event; whether it has.
+fn unique<I: Iterator<Item = io::Result<Event>>>(
+    extent: &Extent,
+    record: &Judged,
+    events: &mut Events<I>,
+    tally: &mut Tally<'_>,
+) -> io::Result<bool> {
+    tally.counts.unique += 1;
+    tally.counts.expired_repeats += u64::from(record.verdict == Verdict::Expired);
+    let mut has_event = false;
+    while let Some(event) = next_if(events, |named| named == record.offset)? {
+        tally.counts.events += 1;
+        if event.print.is_another(&record.print) {
+            tally.about(extent, Kind::Foreign, &event, "it is another event than the record that it names");
+            continue;
+        }
+        if has_event {
+            tally.about(extent, Kind::Doubled, &event, "its record has an event already");
+        } else if event.out_of_order {
+            tally.about(extent, Kind::Torn, &event, "it stands behind an event of a later record of its partition");
+        }
+        if let Some(what) = event.print.difference(&record.print) {
+            tally.about(extent, Kind::Altered, &event, what);
+        }
+        has_event = true;
+    }
+    if !has_event {
+        let position = RawPosition { partition: extent.partition, offset: record.offset };
+        let what = "it has no event";
+        tally.wrong(Finding { kind: Kind::Missing, record: Some((position, Some(record.time))), event: None, what });
+    }
+    Ok(has_event)
+}
+
+/// A record that must have no event of its own.
+fn repeat<I: Iterator<Item = io::Result<Event>>>(
+    extent: &Extent,
+    record: &Judged,
+    first_has_event: bool,
+    events: &mut Events<I>,
+    tally: &mut Tally<'_>,
+) -> io::Result<()> {
+    while let Some(event) = next_if(events, |named| named == record.offset)? {
+        tally.counts.events += 1;
+        match first_has_event {
+            true => tally.about(extent, Kind::Doubled, &event, "its record repeats one that has its event"),
+            false => tally.about(extent, Kind::Foreign, &event, "its record repeats another, which has no event"),
+        }
+    }
+    Ok(())
+}
+
+/// An event whose record was not judged.
+fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>) {
+    let named = event.record;
+    // Raw's beginning is gone, or the record is in flight: nothing can be said of it.
+    let unknown = named < extent.from.offset() || (extent.until.offset()..extent.committed.offset()).contains(&named);
+    if unknown {
+        return;
+    }
+    tally.counts.events += 1;
+    if named >= extent.end.offset() {
+        tally.about(extent, Kind::Foreign, event, "it names an offset beyond the end of raw");
+    } else if named >= extent.committed.offset() {
+        tally.about(extent, Kind::Torn, event, "it is visible, and its offset is not committed");
+    } else {
+        tally.about(extent, Kind::Foreign, event, "it names an offset at which raw has no record");
+    }
+}
+
+/// Which records have their event: a bit each.
+struct Emitted {
+    first: NextOffset,
+    bits: Vec<u64>,
+}
+
+impl Emitted {
+    fn after(first: NextOffset) -> Emitted {
+        Emitted { first, bits: Vec::new() }
+    }
+
+    fn place(&self, offset: Offset) -> (usize, u64) {
+        let n = usize::try_from(offset.0 - self.first.0).expect("records are judged from the first one on");
+        (n / 64, 1 << (n % 64))
+    }
+
+    fn insert(&mut self, offset: Offset) {
+        let (word, bit) = self.place(offset);
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        self.bits[word] |= bit;
+    }
+
+    fn contains(&self, offset: Offset) -> bool {
+        let (word, bit) = self.place(offset);
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+}

@@ -1,0 +1,58 @@
+//! `hooklog audit`: proves or disproves from the log alone that `events` is what `raw` says it must be.
+//!
+//! Rows of a fixed size about every record of `raw` and of `events` are sorted on disk and merged, so that memory does not
+//! grow with the log but for one bit a record. The judgement shares nothing with the processor but the contract.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`args`] | the flags |
+//! | [`extent`] | how far each partition is judged: N first, then what had become visible by then |
+//! | [`print`] | what an event has to be like by its record in `raw`, and what it is like, as fingerprints |
+//! | [`rows`] | what is kept of a record between the passes |
+//! | [`runs`] | sorting on disk |
+//! | [`window`] | which record repeats another: pure |
+//! | [`matching`] | what has an event and what has none: pure |
+//! | [`counts`] | the figures, and whether they are those of a log that is whole |
+//! | [`examine`] | the passes over Kafka |
+//! | [`report`] | the table, the details, the line of JSON |
+
+mod args;
+mod counts;
+mod examine;
+mod extent;
+mod matching;
+mod print;
+mod report;
+mod rows;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cluster::Cluster;
+use crate::settings::Common;
+
+pub(crate) use args::Args;
+pub(crate) use counts::Counts;
+pub(crate) use examine::{Subject, examine};
+pub(crate) use matching::{Finding, Kind};
+
+/// The answer is no.
+pub(crate) const NO: u8 = 1;
+
+/// Runs the command to its end.
+pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
+    let cluster = Cluster::find(common)?;
+    let subject = Subject::of(&cluster)?;
+    let waited = args.wait.then(|| extent::wait(&subject, args.timeout())).transpose()?;
+    let mut details = report::Details::with_at_most(args.details);
+    let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
+    // Somebody who asked to wait asked about everything.
+    counts.ok &= waited.is_none() || counts.in_flight == 0;
+    report::tell(&counts, &details, common.json)?;
+    Ok(if counts.ok { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+}

@@ -1,0 +1,84 @@
+//! The table, the details, the line of JSON.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::counts::Counts;
+use super::matching::{Finding, Kind};
+
+/// The first findings of each kind.
+pub(super) struct Details {
+    at_most: usize,
+    of_kind: BTreeMap<&'static str, Vec<Finding>>,
+}
+
+impl Details {
+    pub(super) fn with_at_most(at_most: usize) -> Details {
+        Details { at_most, of_kind: BTreeMap::new() }
+    }
+
+    pub(super) fn note(&mut self, finding: Finding) {
+        let kept = self.of_kind.entry(word(finding.kind)).or_default();
+        if kept.len() < self.at_most {
+            kept.push(finding);
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.of_kind.values().flatten().map(line)
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Missing => "missing",
+        Kind::Doubled => "doubled",
+        Kind::Foreign => "foreign",
+        Kind::Altered => "altered",
+        Kind::Torn => "torn",
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let event = finding.event.map(|(partition, offset)| format!("events/{partition}/{offset}"));
+    let record = finding.record.map(|(position, _)| position.to_string());
+    let places: Vec<String> = event.into_iter().chain(record).collect();
+    format!("{:8} {}: {}", word(finding.kind), places.join(" of "), finding.what)
+}
+
+/// Figures on standard output, places on standard error.
+pub(super) fn tell(counts: &Counts, details: &Details, as_json: bool) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match as_json {
+        true => writeln!(out, "{}", serde_json::to_string(counts)?)?,
+        false => write!(out, "{}", text(counts))?,
+    }
+    out.flush()?;
+    let mut errors = anstream::stderr().lock();
+    details.lines().try_for_each(|line| writeln!(errors, "{line}"))
+}
+
+fn text(counts: &Counts) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let general = [
+        ("raw", counts.raw, "records taken in, and so judged"),
+        ("unique", counts.unique, "of them must have an event"),
+        ("events", counts.events, "events of them"),
+        ("expired_repeats", counts.expired_repeats, "unique ones that repeat a record from before the window"),
+        ("in_flight", counts.in_flight, "records not taken in yet, and so not judged"),
+    ];
+    for (name, count, meaning) in general.into_iter().chain(counts.damage()) {
+        table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let verdict = match counts.ok {
+        true => "Every event is there once, as raw has it.",
+        false => "This log is not whole.",
+    };
+    format!("{table}\n\n{verdict}\n")
+}

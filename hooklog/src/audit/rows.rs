@@ -1,0 +1,150 @@
+//! What is kept of a record between the passes: byte strings that sort by what they begin with.
+
+use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
+
+use super::matching::{Event, Judged};
+use super::print::Print;
+use super::window::Verdict;
+
+pub(super) const RAW: usize = 64;
+pub(super) const JUDGED: usize = 57;
+pub(super) const EVENT: usize = 53;
+
+/// A record of `raw` before it is judged; sorts by identity, then by offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unjudged {
+    pub(super) identity: DedupKey,
+    pub(super) offset: Offset,
+    pub(super) time: Millis,
+    pub(super) print: Print,
+}
+
+impl Unjudged {
+    pub(super) fn to_row(self) -> [u8; RAW] {
+        let mut row = [0; RAW];
+        let out = put(&mut row, self.identity.0);
+        let out = put(out, self.offset.0.to_be_bytes());
+        let out = put(out, self.time.0.to_be_bytes());
+        put(out, self.print.to_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; RAW]) -> Self {
+        let (identity, rest) = take(row);
+        let (offset, rest) = number(rest);
+        let (time, rest) = number(rest);
+        let (print, _) = take(rest);
+        Self {
+            identity: DedupKey(identity),
+            offset: Offset(offset),
+            time: Millis(time),
+            print: Print::of_bytes(&print),
+        }
+    }
+}
+
+impl Judged {
+    /// Sorts by offset.
+    pub(super) fn to_row(self) -> [u8; JUDGED] {
+        let (word, of) = match self.verdict {
+            Verdict::First => (0, 0),
+            Verdict::Expired => (1, 0),
+            Verdict::Repeat { of } => (2, of.0),
+        };
+        let mut row = [0; JUDGED];
+        let out = put(&mut row, self.offset.0.to_be_bytes());
+        let out = put(out, [word]);
+        let out = put(out, of.to_be_bytes());
+        let out = put(out, self.time.0.to_be_bytes());
+        put(out, self.print.to_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; JUDGED]) -> Self {
+        let (offset, rest) = number(row);
+        let ([word], rest) = take(rest);
+        let (of, rest) = number(rest);
+        let (time, rest) = number(rest);
+        let (print, _) = take(rest);
+        let verdict = match word {
+            0 => Verdict::First,
+            1 => Verdict::Expired,
+            _ => Verdict::Repeat { of: Offset(of) },
+        };
+        Self { offset: Offset(offset), verdict, time: Millis(time), print: Print::of_bytes(&print) }
+    }
+}
+
+impl Event {
+    /// Sorts by the record that the event names, then by where the event stands.
+    pub(super) fn to_row(self) -> [u8; EVENT] {
+        let mut row = [0; EVENT];
+        let out = put(&mut row, self.record.0.to_be_bytes());
+        let out = put(out, self.partition.0.to_be_bytes());
+        let out = put(out, self.offset.0.to_be_bytes());
+        let out = put(out, [u8::from(self.out_of_order)]);
+        put(out, self.print.to_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; EVENT]) -> Self {
+        let (record, rest) = number(row);
+        let (partition, rest) = take(rest);
+        let (offset, rest) = number(rest);
+        let ([out_of_order], rest) = take(rest);
+        let (print, _) = take(rest);
+        Self {
+            record: Offset(record),
+            partition: Partition(i32::from_be_bytes(partition)),
+            offset: Offset(offset),
+            out_of_order: out_of_order == 1,
+            print: Print::of_bytes(&print),
+        }
+    }
+}
+
+fn put<const N: usize>(row: &mut [u8], field: [u8; N]) -> &mut [u8] {
+    let (here, rest) = row.split_at_mut(N);
+    here.copy_from_slice(&field);
+    rest
+}
+
+fn take<const N: usize>(row: &[u8]) -> ([u8; N], &[u8]) {
+    let (field, rest) = row.split_first_chunk().expect("rows are as long as their fields");
+    (*field, rest)
+}
+
+fn number(row: &[u8]) -> (i64, &[u8]) {
+    let (bytes, rest) = take(row);
+    (i64::from_be_bytes(bytes), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn print(n: u64) -> Print {
+        Print { id: n, value: [n.to_le_bytes()[0]; 16], rest: !n }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..3) {
+            let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
+            let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print };
+            prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
+            let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }][word];
+            let judged = Judged { offset, verdict, time, print };
+            prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
+            let event = Event { record: of, partition: Partition(partition), offset, out_of_order: word == 1, print };
+            prop_assert_eq!(Event::of_row(&event.to_row()), event);
+        }
+
+        #[test]
+        fn rows_sort_as_their_offsets_do(a in 0..i64::MAX, b in 0..i64::MAX) {
+            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), print: print(0) }.to_row();
+            prop_assert_eq!(row(a).cmp(&row(b)), a.cmp(&b));
+        }
+    }
+}

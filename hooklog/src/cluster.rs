@@ -1,0 +1,107 @@
+//! The cluster that a tool looks at: the one that was named, else the one of the `hooklog` that runs on the data directory.
+//! Nothing is created and nothing is pinned here: a tool that looks must leave no trace.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use hooklog_log::connection::{ASK, Isolation};
+use hooklog_log::provision::{Pinned, Provisioned};
+use hooklog_log::reader::{Reader, Span as Stretch};
+use hooklog_log::{Connection, ends, native};
+use hooklog_processor::service;
+use hooklog_schemas::Partition;
+use hooklog_schemas::ids::Span;
+use hooklog_store::Registry;
+use hooklog_task::pace::Pace;
+use rdkafka::message::Message;
+
+use crate::datadir::RunFile;
+use crate::settings::{self, Common, Settings};
+
+/// How long an open transaction may hold up an answer: its timeout, the broker's clean-up, and room to spare.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Memory for a store that is opened to be asked one question.
+const STORE_MEMORY: usize = 16 << 20;
+
+/// Where Kafka is, and what was said about everything else.
+pub(crate) struct Cluster {
+    pub(crate) settings: Settings,
+    pub(crate) connection: Connection,
+    /// Who runs on the data directory, if anybody does.
+    pub(crate) run: Option<RunFile>,
+}
+
+impl Cluster {
+    /// Finds it without talking to it.
+    pub(crate) fn find(common: &Common) -> Result<Cluster> {
+        let settings = settings::settings(common)?;
+        let run = RunFile::find(&settings.data_dir)?;
+        let running = run.as_ref().and_then(|run| run.brokers.clone());
+        let brokers = settings.brokers.clone().or(running).ok_or_else(|| nothing_runs(&settings.data_dir))?;
+        Ok(Cluster { connection: settings.connection_to(&brokers), settings, run })
+    }
+
+    /// The topics as they are.
+    pub(crate) fn topics(&self) -> Result<Provisioned> {
+        let topics = self.settings.topics();
+        let pin = |name: String, word: &str| self.pinned(name, word);
+        let (raw, events) = (pin(topics.raw(), "raw")?, pin(topics.events(), "events")?);
+        Ok(Provisioned { topics, raw, events, warnings: Vec::new() })
+    }
+
+    /// What the processor of this cluster is made of, as far as a tool needs it.
+    pub(crate) fn processor(&self, topics: Provisioned) -> service::Config {
+        service::Config {
+            connection: self.connection.clone(),
+            topics,
+            window: self.window(),
+            directory: PathBuf::new(),
+            instance: String::new(),
+            workers: 1,
+            registry: Registry::with_memory(STORE_MEMORY),
+            pace: Pace::default(),
+        }
+    }
+
+    pub(crate) fn window(&self) -> Span {
+        Span::days(i64::from(self.settings.dedup_window_days))
+    }
+
+    fn pinned(&self, name: String, word: &str) -> Result<Pinned> {
+        let admin = self.connection.admin()?;
+        let ids = native::topic_ids(admin.inner(), &[&name], ASK);
+        let ids = ids.map_err(|failure| hooklog_log::Error::Native { what: "the topics' ids", failure })?;
+        let id = ids.into_iter().next().flatten().ok_or_else(|| hooklog_log::Error::NoTopic(name.clone()))?;
+        let partitions = self.pinned_count(word)?.ok_or_else(|| {
+            anyhow!("nobody has pinned how many partitions {name} uses; start `hooklog up` or `hooklog process` once")
+        })?;
+        Ok(Pinned { name, partitions, id })
+    }
+
+    /// The first record that pins a count is the one that counts.
+    fn pinned_count(&self, word: &str) -> Result<Option<u32>> {
+        let (topic, partition) = (self.settings.topics().control(), Partition(0));
+        let ends = ends::of(&self.connection, &topic, partition, Isolation::Committed)?;
+        let span = Stretch { topic, partition, from: ends.earliest, to: ends.end };
+        let mut reader = Reader::open(&self.connection, Isolation::Committed, span)?;
+        let wanted = format!("pinned/{word}");
+        while let Some(record) = reader.next()? {
+            if record.key() == Some(wanted.as_bytes()) {
+                let text = record.payload().and_then(|value| std::str::from_utf8(value).ok());
+                let count = text.and_then(|text| text.parse().ok());
+                return count.map(Some).with_context(|| format!("the record {wanted} in `control` is not a number"));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What a tool says where there is nothing to look at.
+pub(crate) fn nothing_runs(data_dir: &std::path::Path) -> anyhow::Error {
+    anyhow!(
+        "no hooklog runs on {}: start `hooklog up`, name its data directory with --data-dir, or name a cluster with --brokers",
+        data_dir.display()
+    )
+}

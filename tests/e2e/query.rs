@@ -1,0 +1,155 @@
+//! The query API as others rest on it: its shapes, its refusals, and answers that are right however the events came.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+
+use hooklog_oracle::{Of, Oracle, Standing};
+use hooklog_test_support::{Broker, Site, Up, narrowed, records::records};
+use serde_json::{Value, json};
+
+const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
+const SENT: [&str; 7] = ["--events", "1200", "--customers", "60", "--seed", "11", "--same-second"];
+
+/// `up` with views that hold all that was sent, twice and out of order.
+struct House {
+    site: Site,
+    up: Up,
+    oracle: Oracle,
+}
+
+impl House {
+    fn open() -> House {
+        let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
+        let up = site.up();
+        site.send(&[&SENT[..], &["--shuffle", "--duplicates", "0.2", "--concurrency", "96"]].concat());
+        site.processed(up.brokers());
+        up.views_follow();
+        let oracle = Oracle::from_ordered(site.bodies(&SENT));
+        House { site, up, oracle }
+    }
+
+    fn answer(&self, path: &str) -> Value {
+        let answer = self.up.get(path);
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("application/json")),
+            "{path} {answer:?}"
+        );
+        answer.json()
+    }
+
+    fn problem(&self, path: &str) -> (u16, String) {
+        let answer = self.up.get(path);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path} {answer:?}");
+        let body = answer.json();
+        assert_eq!(body["status"], answer.status, "{path} {answer:?}");
+        assert!(body["type"].is_string() && body["title"].is_string(), "{path} {answer:?}");
+        (answer.status, body["detail"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn subscription_is_right(&self, of: &Of, standing: &Standing, known: &BTreeSet<String>) {
+        let found = self.answer(&format!("/v1/subscriptions/{}?{}", of.id, narrowed(of)));
+        let expected = json!({"id": of.id, "customer": standing.customer, "livemode": of.livemode,
+            "account": of.account, "status": standing.status, "access": standing.access, "until": null});
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&found[field], value, "{field} of {found}");
+        }
+        assert!(!found["reason"].as_str().unwrap().is_empty(), "{found}");
+        let because: Vec<_> = found["because"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        assert!(!because.is_empty() && because.iter().all(|id| known.contains(*id)), "{found}");
+        is_a_position(&found["position"]);
+    }
+
+    /// The scope that an answer without a mode and an account is about: ids do not repeat between them.
+    fn found_without_its_scope(&self, of: &Of) {
+        let found = self.answer(&format!("/v1/customers/{}/access", of.id));
+        assert_eq!((&found["livemode"], &found["account"]), (&json!(of.livemode), &json!(of.account)), "{found}");
+    }
+
+    fn unknown_in_the_other_mode(&self, of: &Of) {
+        let (status, _) = self.problem(&format!("/v1/customers/{}/access?livemode={}", of.id, !of.livemode));
+        assert_eq!(status, 404, "{of:?}");
+        let (status, _) = self.problem(&format!("/v1/customers/{}/access?account=acct_nobody", of.id));
+        assert_eq!(status, 404, "{of:?}");
+    }
+}
+
+/// `{"events/0": 17}`
+fn is_a_position(position: &Value) -> (i32, i64) {
+    let position = position.as_object().unwrap_or_else(|| panic!("no position: {position}"));
+    assert_eq!(position.len(), 1, "{position:?}");
+    let (partition, next) = position.iter().next().unwrap();
+    let partition = partition.strip_prefix("events/").and_then(|number| number.parse().ok()).expect(partition);
+    assert!((0..4).contains(&partition), "{partition}");
+    (partition, next.as_i64().filter(|next| *next > 0).expect("a next offset"))
+}
+
+#[test]
+fn every_subscription_and_customer_is_as_the_oracle_says_after_a_disordered_send_within_single_seconds() {
+    let house = House::open();
+    let events = records(house.up.brokers(), &house.site.topics().events());
+    let known: BTreeSet<String> = events.iter().map(|event| event.header("ce_id").unwrap().to_owned()).collect();
+    let subscriptions = house.oracle.subscriptions(true);
+    assert!(subscriptions.len() > 20, "too few to say anything: {}", subscriptions.len());
+    for (of, standing) in &subscriptions {
+        house.subscription_is_right(of, standing, &known);
+    }
+    let customers = house.oracle.customers(true);
+    assert!(customers.values().any(|access| *access) && customers.values().any(|access| !access));
+    house.up.equals(&house.oracle, true);
+    for of in customers.keys().take(20) {
+        house.found_without_its_scope(of);
+        house.unknown_in_the_other_mode(of);
+    }
+    the_position_is_the_end_of_what_is_known_of_a_customer(&house, &events);
+    shapes_are_those_of_the_contract(&house);
+    refusals_say_what_to_write(&house);
+}
+
+fn the_position_is_the_end_of_what_is_known_of_a_customer(house: &House, events: &[hooklog_test_support::Record]) {
+    for of in house.oracle.customers(true).keys().take(20) {
+        let found = house.answer(&format!("/v1/customers/{}/access?{}", of.id, narrowed(of)));
+        let (partition, next) = is_a_position(&found["position"]);
+        let scope = of.account.clone().unwrap_or_else(|| "stripe".to_owned());
+        let key = format!("{scope}/{}/{}", if of.livemode { "live" } else { "test" }, of.id);
+        let about: Vec<_> = events.iter().filter(|event| event.key == key).collect();
+        assert!(!about.is_empty(), "{key}");
+        assert!(about.iter().all(|event| event.partition == partition && event.offset < next), "{key} {found}");
+    }
+}
+
+fn shapes_are_those_of_the_contract(house: &House) {
+    let (of, standing) = house.oracle.subscriptions(true).into_iter().next().unwrap();
+    let access = house.answer(&format!("/v1/customers/{}/access?{}", standing.customer, narrowed(&of)));
+    for field in ["customer", "livemode", "account", "access", "until", "subscriptions", "position"] {
+        assert!(access.get(field).is_some(), "no {field}: {access}");
+    }
+    let page = house.answer(&format!("/v1/customers/{}/subscriptions?{}&limit=1", standing.customer, narrowed(&of)));
+    assert_eq!(page["subscriptions"].as_array().map(Vec::len), Some(1), "{page}");
+    let listed = |answer: &Value| {
+        let ids = answer["subscriptions"].as_array().unwrap().iter();
+        ids.map(|subscription| subscription["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert!(listed(&access).contains(&of.id) && listed(&page).is_subset(&listed(&access)), "{access} {page}");
+    let metrics = house.up.get("/metrics");
+    assert_eq!((metrics.status, house.up.get("/healthz").status, house.up.get("/readyz").status), (200, 200, 200));
+}
+
+fn refusals_say_what_to_write(house: &House) {
+    let customer = house.oracle.customers(true).into_keys().next().unwrap().id;
+    for (path, status, says) in [
+        ("/v1/customers/cus_nobody/access".to_owned(), 404, "cus_nobody"),
+        ("/v1/customers/cus_nobody/subscriptions".to_owned(), 404, "cus_nobody"),
+        ("/v1/subscriptions/sub_nobody".to_owned(), 404, "sub_nobody"),
+        ("/v1/elsewhere".to_owned(), 404, "/v1/"),
+        (format!("/v1/customers/{customer}/access?livemode=yes"), 400, "true or false"),
+        (format!("/v1/customers/{customer}/access?livemod=true"), 400, "livemod"),
+        (format!("/v1/customers/{customer}/access?account="), 400, "account"),
+        (format!("/v1/customers/{customer}/subscriptions?limit=0"), 400, "limit"),
+    ] {
+        let (found, detail) = house.problem(&path);
+        assert_eq!(found, status, "{path} {detail}");
+        assert!(detail.contains(says), "{path}: {detail}");
+    }
+}

@@ -1,0 +1,216 @@
+//! One installation of hooklog, which outlives its processes: a data directory, and where its log is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hooklog_log::Topics;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::broker::Broker;
+use crate::names::unique_prefix;
+use crate::process::Process;
+use crate::program::{Program, Refused};
+use crate::records::{Record, committed, ends, records};
+use crate::up::Up;
+use crate::wait::wait_until;
+
+/// What the broker of a test is given of partitions: as many as `up`'s own has.
+const PARTITIONS: &str = "4";
+
+/// A data directory, with a cluster and a prefix, or with a broker of its own.
+#[derive(Debug)]
+pub struct Site {
+    binary: String,
+    directory: TempDir,
+    cluster: Option<String>,
+    prefix: String,
+}
+
+/// How a command ended that ends by itself.
+#[derive(Debug)]
+pub struct Done {
+    /// Its exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it said.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+impl Done {
+    /// Its only line.
+    ///
+    /// # Panics
+    /// It is no JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Site {
+    /// On topics of its own of a broker that others use too.
+    ///
+    /// # Panics
+    /// No directory can be made.
+    pub fn on(broker: &Broker, binary: &str) -> Self {
+        Self::new(binary, Some(broker.address().to_owned()), unique_prefix())
+    }
+
+    /// With a broker of its own, that `up` starts.
+    ///
+    /// # Panics
+    /// No directory can be made.
+    pub fn alone(binary: &str) -> Self {
+        Self::new(binary, None, Topics::default().prefix().to_owned())
+    }
+
+    fn new(binary: &str, cluster: Option<String>, prefix: String) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { binary: binary.to_owned(), directory, cluster, prefix }
+    }
+
+    /// A file of the test's own, beside the data directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.file("data")
+    }
+
+    /// The names of its topics.
+    pub fn topics(&self) -> Topics {
+        Topics::with_prefix(&self.prefix)
+    }
+
+    /// The processor's consumer group.
+    pub fn group(&self) -> String {
+        self.topics().group("processor")
+    }
+
+    /// `hooklog <arguments>`, which is told where this site is.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).arg("--data-dir").arg(self.data_dir());
+        if let Some(cluster) = &self.cluster {
+            command.args(["--brokers", cluster, "--prefix", &self.prefix]);
+        }
+        command
+    }
+
+    /// One that ends by itself.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Done {
+        let output = self.command(arguments).stdin(Stdio::null()).output().expect("the binary is there");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// `hooklog up` at free ports, and ready.
+    ///
+    /// # Panics
+    /// It refuses.
+    #[track_caller]
+    pub fn up(&self) -> Up {
+        self.try_up(&[]).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    /// `hooklog up` at free ports unless `more` says otherwise.
+    ///
+    /// # Errors
+    /// It ended before it was ready: how.
+    pub fn try_up(&self, more: &[&str]) -> Result<Up, Refused> {
+        let addresses = ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--partitions", PARTITIONS];
+        let port: &[&str] = if self.cluster.is_some() { &[] } else { &["--kafka-port", "0"] };
+        self.service(&[&["up"], &addresses[..], port, more].concat())
+    }
+
+    /// Any command that goes on until it is stopped.
+    ///
+    /// # Errors
+    /// As [`Site::try_up`].
+    pub fn service(&self, arguments: &[&str]) -> Result<Up, Refused> {
+        Ok(Up::new(Program::spawn(self.command(arguments))?, &self.data_dir(), self.topics()))
+    }
+
+    /// `hooklog send` to the running `up`, until all is acknowledged; gives its report.
+    ///
+    /// # Panics
+    /// Not all is.
+    #[track_caller]
+    pub fn send(&self, arguments: &[&str]) -> Value {
+        let done = self.run(&[&["send", "--json", "--retry", "--retry-for", "60"], arguments].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        done.json()
+    }
+
+    /// The bodies that `send` posts with these arguments, each once and in their true order.
+    ///
+    /// # Panics
+    /// There are none.
+    #[track_caller]
+    pub fn bodies(&self, arguments: &[&str]) -> Vec<Vec<u8>> {
+        let done = self.run(&[&["send", "--print"], arguments].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        done.stdout.lines().map(|line| line.as_bytes().to_vec()).collect()
+    }
+
+    /// `hooklog audit --wait` holds.
+    ///
+    /// # Panics
+    /// It does not.
+    #[track_caller]
+    pub fn audit(&self) -> Value {
+        let done = self.run(&["audit", "--wait", "--json"]);
+        assert_eq!((done.code, &done.json()["ok"]), (Some(0), &Value::Bool(true)), "{done:?}");
+        done.json()
+    }
+
+    /// `raw` and `events`, once the processor has taken in all of `raw`.
+    ///
+    /// # Panics
+    /// It does not in time.
+    #[track_caller]
+    pub fn processed(&self, brokers: &str) -> (Vec<Record>, Vec<Record>) {
+        let topics = self.topics();
+        let raw = ends(brokers, &topics.raw());
+        wait_until("the processor has taken in all of raw", || {
+            let committed = committed(brokers, &self.group(), &topics.raw());
+            // An offset without our stamp is a test's own, which says nothing of the processor.
+            let ours = |(next, stamp): &(i64, String)| if stamp.starts_with("hooklog/") { *next } else { 0 };
+            let next = |partition: &i32| committed.get(partition).map_or(0, ours);
+            raw.iter().all(|(partition, end)| next(partition) >= *end).then_some(())
+        });
+        (records(brokers, &topics.raw()), records(brokers, &topics.events()))
+    }
+
+    /// The broker that a crash may have left, from the record that is kept of it.
+    pub fn recorded_broker(&self) -> Option<Process> {
+        let record = std::fs::read(self.data_dir().join("broker/process.json")).ok()?;
+        let record: Value = serde_json::from_slice(&record).ok()?;
+        Process::of(i32::try_from(record["pid"].as_i64()?).ok()?)
+    }
+}
+
+/// Where a test fails between two processes, the broker would stay for ever.
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.recorded_broker().inspect(Process::kill);
+    }
+}
+
+/// What `run.json` in a data directory says.
+///
+/// # Panics
+/// It is not there, or not whole.
+#[track_caller]
+pub(crate) fn run_file(data_dir: &Path) -> Value {
+    let text = std::fs::read(data_dir.join("run.json")).expect("a running hooklog has its run.json");
+    serde_json::from_slice(&text).expect("run.json is JSON")
+}
