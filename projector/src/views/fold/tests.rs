@@ -80,9 +80,8 @@ fn states_and_the_index_of_a_customer_are_written_under_their_scope() {
     let found: Vec<(Scope, &[u8])> = memory
         .0
         .keys()
-        .filter_map(|(family, key)| {
-            (*family == OF_CUSTOMER.0).then(|| scope(key.strip_prefix(&any_scope("cus_1")[..]).unwrap()).unwrap())
-        })
+        .filter(|(family, _)| *family == OF_CUSTOMER.0)
+        .map(|(_, key)| scope(key.strip_prefix(&any_scope("cus_1")[..]).unwrap()).unwrap())
         .collect();
     let live = Scope { test: false, connect: false, name: "stripe".into() };
     assert_eq!(found, [(live.clone(), &b"sub_1"[..]), (live, &b"sub_2"[..])]);
