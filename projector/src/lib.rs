@@ -13,7 +13,7 @@
 //! - [`rebuild`]: what a rebuild reports and comes to
 //! - [`status`]: what a projector says of itself
 //!
-//! The query API and what the views keep are described in `docs/query.md`.
+//! The query API and what the views keep are described in `docs/guide/query-api.md` and `views.md`.
 
 mod advance;
 pub mod answer;
