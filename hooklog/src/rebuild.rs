@@ -10,7 +10,8 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::admin::{self, ask};
+use crate::admin::ask;
+use crate::datadir::RunFile;
 use crate::settings::{self, Common};
 
 /// Between two looks at how far it is.
@@ -18,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(150);
 
 /// Runs the command. Makes its own runtime.
 pub(crate) fn run(common: &Common) -> anyhow::Result<ExitCode> {
-    let data_dir = with_socket(&settings::settings(common)?.data_dir);
+    let data_dir = served(&settings::settings(common)?.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(rebuild(&data_dir))?;
     let mut out = anstream::stdout().lock();
@@ -30,10 +31,11 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A projector that runs alone has its socket in its own directory.
-fn with_socket(data_dir: &Path) -> PathBuf {
+/// The directory of who runs: `up`, or a projector alone, which has one of its own.
+fn served(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let alone = data_dir.join("projector");
-    if !admin::socket(data_dir).exists() && admin::socket(&alone).exists() { alone } else { data_dir.to_owned() }
+    let is_alone = RunFile::find(data_dir)?.is_none() && RunFile::find(&alone)?.is_some();
+    Ok(if is_alone { alone } else { data_dir.to_owned() })
 }
 
 async fn rebuild(data_dir: &Path) -> anyhow::Result<Value> {

@@ -69,8 +69,11 @@ async fn work(
     for warning in &topics.warnings {
         tracing::warn!("{warning}");
     }
-    let mut services = Services::start(roles, settings, place, cluster, topics, listeners)?;
-    let outcome = services.live(cluster, place, cancel, json).await;
+    let mut services = Services::new(&listeners)?;
+    let outcome = match services.start(roles, settings, place, cluster, &topics, listeners) {
+        Ok(()) => services.live(cluster, place, cancel, json).await,
+        failed => failed,
+    };
     let began = Instant::now();
     let stopped = services.stop(STOP / 2).await;
     tracing::info!("stopped after {} ms", began.elapsed().as_millis());

@@ -11,7 +11,7 @@
 //! | [`stamp`] | what a committed offset carries in its metadata |
 //! | [`time`] | moments as RFC 3339 text |
 //!
-//! Keys, headers and subjects are written to Kafka for ever. `golden/` holds what they looked like; the tests read it back.
+//! Keys, headers and subjects are written to Kafka for ever. The tests hold the bytes that the first release wrote.
 
 pub mod envelope;
 pub mod header;

@@ -37,8 +37,11 @@ pub(crate) fn serve(
     let app = App { standing, stop: stop.clone() };
     let router = Router::new().route("/status", get(status)).route("/rebuild", post(rebuild)).with_state(app);
     Ok(async move {
-        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
-        Ok(())
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        // A socket that nobody serves would be taken for one that somebody does.
+        let removed = fs::remove_file(&path);
+        served?;
+        removed.with_context(|| path.display().to_string())
     })
 }
 

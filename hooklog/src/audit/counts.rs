@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What was counted; as JSON, what interfaces.md promises.
+/// What was counted; as JSON, what `audit --json` promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
     /// Records of `raw` that were judged: those before N.

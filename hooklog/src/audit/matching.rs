@@ -48,7 +48,7 @@ pub(super) struct Extent {
     pub(super) end: NextOffset,
 }
 
-/// What is wrong, in a word of interfaces.md.
+/// What is wrong, in a word of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Missing,

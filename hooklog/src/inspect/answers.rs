@@ -109,13 +109,23 @@ fn table(answer: &Value) -> Table {
     table.load_style(presets::NOTHING);
     for (name, value) in answer.as_object().into_iter().flatten() {
         let lines: Vec<String> = match value {
-            Value::Array(all) if all.iter().any(Value::is_object) => all.iter().map(flat).collect(),
+            Value::Array(all) if all.iter().any(Value::is_object) => all.iter().map(in_short).collect(),
             Value::Array(all) => vec![all.iter().map(flat).collect::<Vec<_>>().join(", ")],
             value => vec![flat(value)],
         };
         table.add_row([name.clone(), lines.join("\n")]);
     }
     table
+}
+
+/// Of an object in a list what tells it from the others, and whether it gives access; `--json` has the rest.
+fn in_short(value: &Value) -> String {
+    let told =
+        ["id", "status", "access", "reason", "until"].into_iter().filter_map(|name| Some((name, value.get(name)?)));
+    told.filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| format!("{name} {}", flat(value)))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn flat(value: &Value) -> String {

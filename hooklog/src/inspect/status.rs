@@ -176,7 +176,7 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
     if let Some(run) = &cluster.run {
         text += &format!(", hooklog with pid {}", run.process.pid);
     }
-    if let Some(generation) = sample.admin["generation"].as_str() {
+    if let Some(generation) = sample.admin["generation"].as_u64() {
         text += &format!(", view of generation {generation}");
     }
     if sample.admin["rules"]["changed"] == true {

@@ -43,15 +43,17 @@ fn table(addresses: &Addresses, brokers: &str) -> String {
     text
 }
 
+/// As the person would call it: by the path that this process was called by.
 fn next_commands(ingest: Option<&str>) -> Vec<String> {
+    let program = std::env::args().next().unwrap_or_else(|| "hooklog".to_owned());
     let mut lines = Vec::new();
     if let Some(url) = ingest {
-        lines.push("hooklog send --events 1000 --duplicates 0.2    # made-up webhooks, some of them twice".to_owned());
-        lines.push("hooklog audit --wait                           # each event once: proved from the log".to_owned());
-        lines.push("hooklog tail events                            # what the log says".to_owned());
+        lines.push(format!("{program} send --events 1000 --duplicates 0.2    # made-up webhooks, some of them twice"));
+        lines.push(format!("{program} audit --wait                           # each event once: proved from the log"));
+        lines.push(format!("{program} tail events --from beginning           # what the log says"));
         lines.push(String::new());
         lines.push("# Stripe's own, with its command line: start hooklog with the secret, then forward".to_owned());
-        lines.push("HOOKLOG_STRIPE_SECRET=$(stripe listen --print-secret) hooklog up".to_owned());
+        lines.push(format!("HOOKLOG_STRIPE_SECRET=$(stripe listen --print-secret) {program} up"));
         lines.push(format!("stripe listen --forward-to {url}"));
     }
     lines

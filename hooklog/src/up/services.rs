@@ -44,23 +44,29 @@ pub(super) struct Services {
 }
 
 impl Services {
+    /// Nothing yet, for what `listeners` will serve.
+    pub(super) fn new(listeners: &Listeners) -> anyhow::Result<Services> {
+        let (edge, tasks) = (CancellationToken::new(), CancellationToken::new());
+        let addresses = listeners.addresses()?;
+        Ok(Services { edge, tasks, running: JoinSet::new(), standing: Standing::default(), addresses })
+    }
+
+    /// Starts them. Where one cannot be started, those before it run on until they are stopped.
     pub(super) fn start(
+        &mut self,
         roles: &Roles,
         settings: &Settings,
         place: &Place,
         cluster: &Cluster,
-        topics: Provisioned,
+        topics: &Provisioned,
         listeners: Listeners,
-    ) -> anyhow::Result<Services> {
-        let (edge, tasks) = (CancellationToken::new(), CancellationToken::new());
-        let addresses = listeners.addresses()?;
-        let mut services = Services { edge, tasks, running: JoinSet::new(), standing: Standing::default(), addresses };
+    ) -> anyhow::Result<()> {
         let registry = Registry::with_memory(STORE_MEMORY);
         if roles.processes() {
-            services.start_processor(settings, place, cluster, &topics, &registry)?;
+            self.start_processor(settings, place, cluster, topics, &registry)?;
         }
         if roles.projects() {
-            services.start_projector(settings, place, cluster, &topics, registry, listeners.query)?;
+            self.start_projector(settings, place, cluster, topics, registry, listeners.query)?;
         }
         if let (true, Some(listener)) = (roles.ingests(), listeners.ingest) {
             let sources = place.sources(settings)?;
@@ -68,10 +74,10 @@ impl Services {
                 sources,
                 ..settings.ingest(cluster.connection.clone(), topics.raw.partitions)
             };
-            let serve = hooklog_ingest::serve(listener, config, services.edge.clone());
-            services.running.spawn(async { ("ingest", serve.await.map_err(Into::into)) });
+            let serve = hooklog_ingest::serve(listener, config, self.edge.clone());
+            self.running.spawn(async { ("ingest", serve.await.map_err(Into::into)) });
         }
-        Ok(services)
+        Ok(())
     }
 
     fn start_processor(

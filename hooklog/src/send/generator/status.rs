@@ -1,4 +1,4 @@
-//! A subscription's status and the ways between them, as stripe.md's table has them.
+//! A subscription's status and the ways between them, as Stripe documents them.
 
 /// The status of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
