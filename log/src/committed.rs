@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Partition};
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::connection::{ASK, AtEnds, Connection, Isolation, ReaderClient};
@@ -44,7 +45,12 @@ pub fn stable(
     }
     let deadline = Instant::now() + patience;
     let answer = loop {
-        match consumer.committed_offsets(asked.clone(), ASK) {
+        let answer = consumer.committed_offsets(asked.clone(), ASK).and_then(|answer| {
+            // One partition's error is no "nothing committed".
+            answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+            Ok(answer)
+        });
+        match answer {
             Ok(answer) => break answer,
             Err(error) if Instant::now() >= deadline => {
                 return Err(connection.unreachable("for committed offsets")(error));
@@ -87,7 +93,7 @@ fn member(connection: &Connection, group: &str) -> Result<ReaderClient, Error> {
     config.set("group.id", group).create_with_context(AtEnds).map_err(Error::Client)
 }
 
-fn read(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> Option<Committed> {
+fn read(element: &TopicPartitionListElem<'_>) -> Option<Committed> {
     let Offset::Offset(next) = element.offset() else { return None };
     let metadata = element.metadata().to_owned();
     Some(Committed { partition: Partition(element.partition()), next: NextOffset(next), metadata })

@@ -39,6 +39,8 @@ pub const APPLICATION_JSON: &str = "application/json";
 pub const POSITION: &str = "hooklog_position";
 /// Kafka's topic id of the `raw` that [`POSITION`] is about.
 pub const LOG: &str = "hooklog_log";
+/// `true` on an event that `hooklog repair` emitted later: it stands behind events of later records.
+pub const REPAIRED: &str = "hooklog_repaired";
 /// The Connect account of the event; absent where it has none.
 pub const ACCOUNT: &str = "hooklog_account";
 /// `true` or `false`.

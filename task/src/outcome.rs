@@ -7,8 +7,11 @@ use hooklog_log::native::Class;
 /// Which call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Beginning, producing, or sending offsets: nothing can have been committed.
+    /// Beginning or producing: nothing can have been committed.
     Before,
+    /// Sending offsets: nothing is committed, but the request may still be under way, and without KIP-890 the coordinator
+    /// would take it into the next transaction. Only a new epoch bars it.
+    Offsets,
     /// Ending the transaction: it may have been committed all the same.
     End,
 }
@@ -27,8 +30,7 @@ pub enum Next {
 /// outcome known.
 pub fn after(stage: Stage, class: Class) -> Next {
     match (stage, class) {
-        (_, Class::Abortable) => Next::Abort,
-        (Stage::Before, Class::Retriable) => Next::Abort,
+        (Stage::Before, Class::Abortable | Class::Retriable) | (Stage::End, Class::Abortable) => Next::Abort,
         _ => Next::Renew,
     }
 }
@@ -59,6 +61,13 @@ mod tests {
             assert_eq!(after(Stage::End, class), Next::Renew, "{class:?}");
         }
         assert_eq!(after(Stage::End, Class::Abortable), Next::Abort);
+    }
+
+    #[test]
+    fn offsets_that_may_still_be_under_way_are_never_left_to_the_next_transaction() {
+        for class in [Class::Fatal, Class::Abortable, Class::Retriable, Class::Other] {
+            assert_eq!(after(Stage::Offsets, class), Next::Renew, "{class:?}");
+        }
     }
 
     #[test]

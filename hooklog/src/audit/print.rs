@@ -99,7 +99,7 @@ impl<'a> Named<'a> {
             header::CE_ID => _ = self.id.get_or_insert(value),
             header::POSITION => _ = self.position.get_or_insert(value),
             header::LOG => _ = self.log.get_or_insert(value),
-            crate::repair::REPAIRED => self.repaired = true,
+            header::REPAIRED => self.repaired = true,
             _ => {
                 if let Some(at) = NAMES.iter().position(|known| *known == name) {
                     self.values[at].get_or_insert(value);

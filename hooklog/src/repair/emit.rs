@@ -10,8 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
-use super::REPAIRED;
 use crate::audit::Subject;
+use hooklog_schemas::header::REPAIRED;
 
 /// How long the coordinator may take.
 const PATIENCE: Duration = Duration::from_secs(60);

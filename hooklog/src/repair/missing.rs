@@ -88,7 +88,9 @@ fn tell(counts: &Counts, missing: &[Missing], applied: bool, as_json: bool) -> R
     }
     match (missing.len(), applied) {
         (0, _) => writeln!(out, "No event is missing; nothing to emit.")?,
-        (count, true) => writeln!(out, "{count} events emitted, marked `{}: true`.", super::REPAIRED)?,
+        (count, true) => {
+            writeln!(out, "{count} events emitted, marked `{}: true`.", hooklog_schemas::header::REPAIRED)?
+        }
         (count, false) => writeln!(out, "{count} events are missing; --apply emits them:")?,
     }
     if !applied {

@@ -16,10 +16,6 @@ mod plan;
 pub(crate) use missing::run;
 pub(crate) use offsets::OffsetsCommand;
 
-/// The header of an event that `hooklog repair` wrote, with the value `true`. Such an event stands behind events of later
-/// records, which would otherwise be a sign of damage.
-pub(crate) const REPAIRED: &str = "hooklog_repaired";
-
 /// The flags of both.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use hooklog_log::connection::{Connection, Isolation};
-use hooklog_log::ends;
+use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
 use hooklog_log::reader::{Reader, Span};
 use hooklog_schemas::{NextOffset, Offset, Partition, RawPosition, header};
@@ -14,6 +15,9 @@ use crate::error::Error;
 
 /// How much of an output partition is read at first, from its end backwards; twice as much each time that was not enough.
 const FIRST_CHUNK: i64 = 4096;
+/// How long an open transaction may hide what is behind it: its timeout, the broker's clean-up, room to spare.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What committed outputs name as their inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +31,8 @@ pub struct Outputs {
 /// Finds the highest input position of each of `wanted` among the committed records of `output` that name `log`.
 ///
 /// Positions of one input partition only grow within an output partition (I9), so each is read backwards in chunks until
-/// every wanted partition was met or its beginning is reached.
+/// every wanted partition was met or its beginning is reached. What `hooklog repair` emitted stands behind outputs of later
+/// records: it counts, and ends no search.
 ///
 /// # Errors
 /// [`Error::Log`] where the topic cannot be read.
@@ -38,13 +43,13 @@ pub fn highest_positions(
     wanted: &BTreeSet<Partition>,
 ) -> Result<Outputs, Error> {
     let mut found = Outputs::default();
-    for (partition, ends) in (0..).zip(ends::all(connection, &output.name, output.partitions, Isolation::Committed)?) {
-        let mut here = Outputs::default();
+    for (partition, ends) in (0..).zip(decided(connection, output)?) {
+        let (mut here, mut met) = (Outputs::default(), BTreeSet::new());
         let (mut to, mut size) = (ends.end, FIRST_CHUNK);
-        while to > ends.earliest && !wanted.iter().all(|p| here.highest.contains_key(p)) {
+        while to > ends.earliest && !wanted.is_subset(&met) {
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
-            read_chunk(connection, span, log, &mut here)?;
+            read_chunk(connection, span, log, &mut here, &mut met)?;
             (to, size) = (from, size * 2);
         }
         found.join(here);
@@ -52,14 +57,41 @@ pub fn highest_positions(
     Ok(found)
 }
 
-fn read_chunk(connection: &Connection, span: Span, log: &str, found: &mut Outputs) -> Result<(), Error> {
+/// The committed ends, once all that was written when this was called is decided: an open transaction, of a worker that
+/// is dead perhaps, hides what others committed behind it.
+fn decided(connection: &Connection, output: &Pinned) -> Result<Vec<Ends>, Error> {
+    let all = |isolation| ends::all(connection, &output.name, output.partitions, isolation);
+    let (written, deadline) = (all(Isolation::Uncommitted)?, Instant::now() + PATIENCE);
+    loop {
+        let decided = all(Isolation::Committed)?;
+        let open = (0..).zip(decided.iter().zip(&written)).find(|(_, (decided, written))| decided.end < written.end);
+        let Some((open, _)) = open else { return Ok(decided) };
+        if Instant::now() >= deadline {
+            let reason = "a transaction stays open; kafka-transactions.sh find-hanging tells whose it is".to_owned();
+            let error = hooklog_log::Error::Read { topic: output.name.clone(), partition: Partition(open), reason };
+            return Err(error.into());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn read_chunk(
+    connection: &Connection,
+    span: Span,
+    log: &str,
+    found: &mut Outputs,
+    met: &mut BTreeSet<Partition>,
+) -> Result<(), Error> {
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     while let Some(message) = reader.next()? {
         match (text(&message, header::LOG), text(&message, header::POSITION)) {
             (Some(named), _) if named != log => found.other_log = Some(named.to_owned()),
             (Some(_), Some(position)) => {
-                let position = RawPosition::from_str(position);
-                position.into_iter().for_each(|p| found.note(p.partition, p.offset));
+                let Ok(position) = RawPosition::from_str(position) else { continue };
+                found.note(position.partition, position.offset);
+                if text(&message, header::REPAIRED).is_none() {
+                    met.insert(position.partition);
+                }
             }
             _ => {}
         }

@@ -121,6 +121,10 @@ impl<F: Fold> Worker<F> {
             tracing::error!(reason, "the group's assignment could not be taken");
             return Err(Error::Consumer(KafkaError::Rebalance(RDKafkaErrorCode::State)));
         }
+        if !changes.gained.is_empty() {
+            // Bringing a partition up takes longer than a transaction may stay open.
+            self.locked().give_up(&[]);
+        }
         if self.locked().takes_renewal() {
             self.renew()?;
         }

@@ -7,6 +7,7 @@ use hooklog_log::committed::{Committed, listed};
 use hooklog_log::native::Failure;
 use hooklog_schemas::Partition;
 use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::{OwnedByPartition, Session, Worker};
 use crate::error::Error;
@@ -94,6 +95,12 @@ impl Work {
     }
 }
 
+/// The coordinator said no, so nothing is under way; a rebalance must not use up renewals.
+fn is_refused(failure: &Failure) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(failure.code, Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId)
+}
+
 impl<F: Fold> Worker<F> {
     /// Commits the open transaction where `due` says so, then applies what it covered.
     pub(super) fn commit_if(&mut self, due: impl Fn(&Work) -> bool) -> Result<(), Error> {
@@ -120,7 +127,8 @@ impl<F: Fold> Worker<F> {
             return Err(Error::Consumer(rdkafka::error::KafkaError::Canceled));
         };
         if let Err(failure) = work.session.send_offsets(&offsets, &group) {
-            return Ok(Err((Stage::Before, failure)));
+            let stage = if is_refused(&failure) { Stage::Before } else { Stage::Offsets };
+            return Ok(Err((stage, failure)));
         }
         Ok(work.session.commit().map_err(|failure| (Stage::End, failure)))
     }
