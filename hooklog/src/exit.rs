@@ -8,12 +8,20 @@ pub(crate) const USAGE: u8 = 2;
 /// Something that we need is not there: the machine has to change.
 pub(crate) const MISSING: u8 = 3;
 
+fn is_wrong_use(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let contradicts = |error| matches!(error, &hooklog_log::Error::Contradiction(_));
+    let rules = |error| matches!(error, &hooklog_projector::Error::Rules { .. });
+    cause.is::<settings::Invalid>()
+        || cause.downcast_ref().is_some_and(contradicts)
+        || cause.downcast_ref().is_some_and(rules)
+}
+
 /// What the first error of the chain that knows its own code says; an error that knows none is the machine's.
 pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     let known = error.chain().find_map(|cause| {
         let broker = cause.downcast_ref::<broker::Error>().map(broker::Error::exit_code);
         let directory = || cause.downcast_ref::<datadir::Error>().map(datadir::Error::exit_code);
-        broker.or_else(directory).or_else(|| cause.is::<settings::Invalid>().then_some(USAGE))
+        broker.or_else(directory).or_else(|| is_wrong_use(cause).then_some(USAGE))
     });
     ExitCode::from(known.unwrap_or(MISSING))
 }

@@ -46,14 +46,18 @@ pub(crate) fn run(roles: Roles, common: &Common) -> anyhow::Result<ExitCode> {
 
 async fn serve(roles: &Roles, settings: Settings, json: bool) -> anyhow::Result<()> {
     let cancel = signals::cancel_on_signals()?;
+    let place = Place::open(roles, &settings)?;
     // Before anything is waited for: a port that is taken is told at once.
     let listeners = services::Listeners::bind(roles, &settings).await?;
-    let place = Place::open(roles, &settings)?;
     let Some(cluster) = kafka::reach(roles, &settings, &place, &cancel).await? else { return Ok(()) };
     let served = work(roles, &settings, &place, &cluster, listeners, &cancel, json).await;
     let stopped = cluster.stop(STOP / 2).await;
     place.unpublish()?;
-    served.and(stopped)
+    if let (Err(also), Err(_)) = (&served, &stopped) {
+        tracing::error!("{also:#}");
+    }
+    // Why the broker is gone explains what went wrong without it.
+    stopped.and(served)
 }
 
 async fn work(
@@ -65,7 +69,10 @@ async fn work(
     cancel: &CancellationToken,
     json: bool,
 ) -> anyhow::Result<()> {
-    let topics = cluster.provision(settings).await?;
+    let topics = tokio::select! {
+        () = cancel.cancelled() => return Ok(()),
+        topics = cluster.provision(settings) => topics?,
+    };
     for warning in &topics.warnings {
         tracing::warn!("{warning}");
     }

@@ -51,7 +51,7 @@ impl Gate {
     }
 
     /// Makes the reader hold; none where it does not within half a minute, as when it does not run at all.
-    pub(crate) fn hold(&self) -> Option<Held<'_>> {
+    pub(crate) fn hold(&self, shutdown: &CancellationToken) -> Option<Held<'_>> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.lock();
         state.held = true;
@@ -62,11 +62,11 @@ impl Gate {
         self.changed.notify_all();
         while !state.waiting {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || shutdown.is_cancelled() {
                 drop(state);
                 return None;
             }
-            state = self.wait(state, left);
+            state = self.wait(state, left.min(Duration::from_millis(100)));
         }
         drop(state);
         Some(held)
@@ -107,7 +107,7 @@ mod tests {
                 }
             });
             for _ in 0..20 {
-                let held = gate.hold().expect("the reader runs");
+                let held = gate.hold(&shutdown).expect("the reader runs");
                 let before = turns.load(Ordering::SeqCst);
                 assert!(gate.lock().waiting);
                 assert_eq!(turns.load(Ordering::SeqCst), before);

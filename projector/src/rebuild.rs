@@ -68,7 +68,7 @@ pub(crate) fn run(parts: &Parts, shutdown: &CancellationToken) -> Result<Rebuilt
     let built = parts.keeper.begin()?;
     let number = built.number;
     tracing::info!(generation = number, rules = built.rules.hash(), "building the views anew");
-    let outcome = read_close(parts, &built, shutdown).and_then(|()| take_over(parts, built));
+    let outcome = read_close(parts, &built, shutdown).and_then(|()| take_over(parts, built, shutdown));
     if outcome.is_err() {
         parts.keeper.give_up(number);
     }
@@ -138,8 +138,8 @@ fn is_close(parts: &Parts, built: &Generation) -> Result<bool, Error> {
     Ok(behind <= CLOSE)
 }
 
-fn take_over(parts: &Parts, built: Arc<Generation>) -> Result<Rebuilt, Error> {
-    let held = parts.gate.hold().ok_or(Error::NotHeld)?;
+fn take_over(parts: &Parts, built: Arc<Generation>, shutdown: &CancellationToken) -> Result<Rebuilt, Error> {
+    let held = parts.gate.hold(shutdown).ok_or(Error::NotHeld)?;
     let before = parts.keeper.live();
     for partition in parts.partitions() {
         let goal = before.applied(partition)?.next.max(built.applied(partition)?.next);

@@ -1,5 +1,6 @@
 //! The asking side, for commands that work through a running `hooklog`.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -36,9 +37,10 @@ impl Reply {
 /// Where nobody listens there, or the connection breaks.
 pub(crate) async fn ask(data_dir: &Path, method: Method, path: &str) -> anyhow::Result<Reply> {
     let socket = super::socket(data_dir);
-    let stream = UnixStream::connect(&socket).await.with_context(|| {
-        format!("no running hooklog is found at {}: start `hooklog up`, or give its --data-dir", socket.display())
-    })?;
+    let nobody =
+        || format!("no running hooklog is found at {}: start `hooklog up`, or give its --data-dir", socket.display());
+    let directory = File::open(data_dir).with_context(nobody)?;
+    let stream = UnixStream::connect(super::short(&directory)).await.with_context(nobody)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let served = tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path).header("host", "hooklog").body(Empty::<Bytes>::new())?;

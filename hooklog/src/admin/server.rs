@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::State;
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::up::Standing;
 
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Binds the socket, in place of one that an earlier process left, and gives the future that serves it.
 pub(crate) fn serve(
     data_dir: &Path,
@@ -32,7 +35,9 @@ pub(crate) fn serve(
         }
         _ => {}
     }
-    let listener = UnixListener::bind(&path).with_context(|| format!("{} cannot be listened on", path.display()))?;
+    let directory = fs::File::open(data_dir)?;
+    let listener = UnixListener::bind(super::short(&directory));
+    let listener = listener.with_context(|| format!("{} cannot be listened on", path.display()))?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     let app = App { standing, stop: stop.clone() };
     let router = Router::new().route("/status", get(status)).route("/rebuild", post(rebuild)).with_state(app);
@@ -80,6 +85,15 @@ pub(crate) fn metrics() -> anyhow::Result<Router> {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     if HANDLE.get().is_none() {
         let handle = PrometheusBuilder::new().install_recorder().context("the metrics cannot be recorded")?;
+        let upkeep = handle.clone();
+        // Samples of histograms would pile up where nobody asks for `/metrics`.
+        let forever = move || {
+            loop {
+                std::thread::sleep(UPKEEP);
+                upkeep.run_upkeep();
+            }
+        };
+        std::thread::Builder::new().name("metrics".to_owned()).spawn(forever)?;
         // Set by another thread meanwhile: the first one counts.
         let _ = HANDLE.set(handle);
     }

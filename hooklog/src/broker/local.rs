@@ -12,6 +12,9 @@ use std::process::Child;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// How long a killed broker's port may stay taken.
+const DYING: Duration = Duration::from_secs(2);
+
 /// Which broker is wanted. The caller holds the data directory's lock.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -134,7 +137,7 @@ impl Broker {
 
 fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, Error> {
     let cancel = &wanted.cancel;
-    if port != 0 && !super::port::is_free(port) {
+    if port != 0 && !super::port::is_free_within(port, DYING) {
         return Err(Error::PortTaken { port });
     }
     let java = Java::find()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// It may just be starting.
 const MAY_TAKE: Duration = Duration::from_secs(20);
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(8);
 
 /// The broker on record, if it runs at the wanted port and answers. Ends all others of this data directory.
 pub(super) fn adopt(layout: &Layout, record: Option<Record>, wanted: &Wanted) -> Result<Option<Record>, Error> {
@@ -19,7 +19,7 @@ pub(super) fn adopt(layout: &Layout, record: Option<Record>, wanted: &Wanted) ->
     let Some(record) = adopt else { return Ok(None) };
     match ready::wait(&record.process, record.port, &record.cluster_id, MAY_TAKE, &wanted.cancel) {
         Readiness::Answers => Ok(Some(record)),
-        Readiness::Cancelled => Err(Error::Cancelled),
+        Readiness::Cancelled => end_all(&[record.process]).and(Err(Error::Cancelled)),
         Readiness::Ended | Readiness::Silent => end_all(&[record.process]).map(|()| None),
     }
 }

@@ -5,12 +5,26 @@ use rand::{Rng, RngExt};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const TRIES: usize = 200;
 const LOWEST: u16 = 10_240;
 
 pub(super) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// A process that got SIGKILL gives its port back only when its last thread is gone.
+pub(super) fn is_free_within(port: u16, wait: Duration) -> bool {
+    let deadline = Instant::now() + wait;
+    while !is_free(port) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 /// A free port outside of the range from which the kernel takes the ports of outgoing connections: while the broker is

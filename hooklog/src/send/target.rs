@@ -106,6 +106,9 @@ fn read_secret(path: &Path) -> Result<SecretString, String> {
 }
 
 fn check(secret: SecretString, way: &str) -> Result<SecretString, String> {
+    // Several, while one is rolled: any of them signs.
+    let first = secret.expose_secret().split([',', '\n']).next().unwrap_or_default();
+    let secret = SecretString::from(first.trim_end_matches('\r').to_owned());
     let text = secret.expose_secret();
     if text.is_empty() || text.contains(char::is_whitespace) {
         return Err(format!(

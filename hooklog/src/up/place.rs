@@ -88,13 +88,19 @@ impl Place {
             Some(directory) => directory.secret(STRIPE, &mut rand::rng())?,
             None => self.kept_secret()?,
         };
-        let secret = Secret::new(Zeroizing::new(secret.expose_secret().to_owned()))?;
-        Ok(vec![Source::new(STRIPE, Namespace::default(), vec![secret])?])
+        // Two of them while one is rolled.
+        let texts = secret.expose_secret().split([',', '\n']).map(|text| text.trim_end_matches('\r').to_owned());
+        let secrets = texts.map(|text| Secret::new(Zeroizing::new(text))).collect::<Result<Vec<_>, _>>()?;
+        Ok(vec![Source::new(STRIPE, Namespace::default(), secrets)?])
     }
 
-    /// `HOOKLOG_STRIPE_SECRET` is kept, so that `hooklog send` and the next start know it.
+    /// The secret of the environment is kept, so that `hooklog send` and the next start know it.
     fn keep_given_secret(&self) -> anyhow::Result<()> {
-        if let (Some(directory), Ok(secret)) = (&self.up, std::env::var("HOOKLOG_STRIPE_SECRET")) {
+        let given = match std::env::var_os("HOOKLOG_STRIPE_SECRET_FILE") {
+            Some(path) => Some(fs::read_to_string(path)?),
+            None => std::env::var("HOOKLOG_STRIPE_SECRET").ok(),
+        };
+        if let (Some(directory), Some(secret)) = (&self.up, given) {
             directory.keep_secret(STRIPE, SecretString::from(secret.trim_end()))?;
         }
         Ok(())

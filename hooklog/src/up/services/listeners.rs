@@ -1,6 +1,8 @@
 //! The addresses that are served.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,6 +13,10 @@ use crate::datadir::RunFile;
 use crate::process::Identity;
 use crate::settings::Settings;
 use crate::up::roles::Roles;
+
+/// A process that got SIGKILL gives its ports back an instant after its locks.
+const DYING: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bound, and not served yet.
 pub(crate) struct Listeners {
@@ -39,8 +45,18 @@ impl Listeners {
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| format!("{address} cannot be listened on; choose another address with {flag}"))
+    let deadline = Instant::now() + DYING;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            bound => {
+                let advice = || format!("{address} cannot be listened on; choose another address with {flag}");
+                return bound.with_context(advice);
+            }
+        }
+    }
 }
 
 impl Addresses {
