@@ -45,7 +45,8 @@ const EVENTS_OF_A_CUSTOMER: u64 = 25;
 
 /// Runs the command to its end. Makes its own runtime: not to be called from within one.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let (mut out, mut errors) = (anstream::stdout().lock(), anstream::stderr().lock());
+    // Not locked: the log and the progress bar write to standard error from other threads while this one waits for them.
+    let (mut out, mut errors) = (anstream::stdout(), anstream::stderr());
     if args.print {
         let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
         return execute(&args, &mut out, &mut errors).map(ExitCode::from);
