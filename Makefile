@@ -33,4 +33,4 @@ test: setup
 	$(CARGO) test --workspace --locked $(ARGS)
 
 bench: build
-	@$(CARGO) run --locked --package hooklog-bench -- $(ARGS)
+	@"$(CARGO_TARGET_DIR)/debug/hooklog-bench" $(ARGS)
