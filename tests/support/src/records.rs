@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::wait::DEADLINE;
+use crate::wait::{DEADLINE, wait_until};
 
 const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
@@ -124,7 +124,10 @@ pub fn committed(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32, (i64,
 #[track_caller]
 pub fn ends(brokers: &str, topic: &str) -> BTreeMap<i32, i64> {
     let consumer = reader(brokers, "nobody");
-    let end = |partition| consumer.fetch_watermarks(topic, partition, ANSWER).expect("the partition's ends").1;
+    // A broker that has only just come back may not lead it yet.
+    let end = |partition| {
+        wait_until("the partition's ends are told", || consumer.fetch_watermarks(topic, partition, ANSWER).ok()).1
+    };
     (0..partitions(&consumer, topic)).map(|partition| (partition, end(partition))).collect()
 }
 
