@@ -127,7 +127,13 @@ fn an_offset_of_ours_that_lies_before_the_store_stops_it_with_the_way_out() {
     // Until the session of the one that stopped is over, the group has a member, and the command says so.
     wait_until("the offsets are repaired", || match site.run(&["offsets", "repair", "--apply"]) {
         repaired if repaired.code == Some(0) => Some(()),
-        refused => refused.stderr.contains("member").then_some(None).unwrap_or_else(|| panic!("{refused:?}")),
+        refused => {
+            if refused.stderr.contains("member") {
+                None
+            } else {
+                panic!("{refused:?}")
+            }
+        }
     });
     goes_on_exactly(&site);
 }
