@@ -104,12 +104,15 @@ pub fn records(brokers: &str, topic: &str) -> Vec<Record> {
 /// The broker does not answer.
 #[track_caller]
 pub fn committed(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32, (i64, String)> {
-    let consumer = reader(brokers, group);
-    let mut asked = TopicPartitionList::new();
-    for partition in 0..partitions(&consumer, topic) {
-        asked.add_partition(topic, partition);
-    }
-    let answer = consumer.committed_offsets(asked, ANSWER).expect("the group's coordinator answers");
+    // Where an owner was killed, its open transaction holds the offsets up until it times out.
+    let answer = wait_until("the group's offsets are stable", || {
+        let consumer = reader(brokers, group);
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..partitions(&consumer, topic) {
+            asked.add_partition(topic, partition);
+        }
+        consumer.committed_offsets(asked, ANSWER).ok()
+    });
     let committed = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), (offset, element.metadata().to_owned()))),
         _ => None,
@@ -123,12 +126,12 @@ pub fn committed(brokers: &str, group: &str, topic: &str) -> BTreeMap<i32, (i64,
 /// The broker does not answer.
 #[track_caller]
 pub fn ends(brokers: &str, topic: &str) -> BTreeMap<i32, i64> {
-    let consumer = reader(brokers, "nobody");
-    // A broker that has only just come back may not lead it yet.
+    // A broker that has only just come back may not lead it yet, and a client may remember that.
     let end = |partition| {
-        wait_until("the partition's ends are told", || consumer.fetch_watermarks(topic, partition, ANSWER).ok()).1
+        let told = || reader(brokers, "nobody").fetch_watermarks(topic, partition, ANSWER).ok();
+        wait_until("the partition's ends are told", told).1
     };
-    (0..partitions(&consumer, topic)).map(|partition| (partition, end(partition))).collect()
+    (0..partitions(&reader(brokers, "nobody"), topic)).map(|partition| (partition, end(partition))).collect()
 }
 
 /// A consumer that reads committed records and commits nothing by itself.

@@ -43,14 +43,16 @@ impl Up {
         self.address("brokers")
     }
 
-    /// Its own broker, as `run.json` names it.
+    /// Its own broker, as `run.json` names it; waits for one that is being started.
     ///
     /// # Panics
-    /// It names none, or one that does not run.
+    /// There is none in time.
     #[track_caller]
     pub fn broker(&self) -> Process {
-        let pid = run_file(&self.data_dir)["broker_pid"].as_i64().expect("run.json names the broker's pid");
-        Process::of(i32::try_from(pid).expect("a pid is small")).expect("the broker runs")
+        wait_until("run.json names a broker that runs", || {
+            let pid = run_file(&self.data_dir)["broker_pid"].as_i64()?;
+            Process::of(i32::try_from(pid).ok()?)
+        })
     }
 
     /// Asks the query API.
