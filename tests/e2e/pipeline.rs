@@ -111,7 +111,7 @@ fn raws_headers_are_whole(raw: &Record) {
 fn headers_are_raws_and_our_own(event: &Record, raw: &Record, log: &str) {
     let mut expected: BTreeMap<String, String> = raw.headers.iter().cloned().collect();
     expected.extend(own_headers(event, log));
-    assert_eq!(event.headers.len(), expected.len(), "one is there twice: {event:?}");
+    assert_eq!(event.headers.len(), expected.len(), "one too many or too few: {event:?}");
     assert_eq!(event.headers.iter().cloned().collect::<BTreeMap<_, _>>(), expected);
 }
 
