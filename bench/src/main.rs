@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use hooklog_bench::Cli;
 
+/// For librdkafka and RocksDB as well: what one thread allocates another frees, record by record.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match hooklog_bench::run(Cli::parse(), &say).and_then(|figures| print(&figures)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,7 +27,7 @@ use transaction::Work;
 /// How long a poll waits when no transaction is open; also how long a shutdown may go unnoticed.
 const QUIET: Duration = Duration::from_millis(100);
 /// Records folded at once.
-const BATCH: usize = 2_000;
+const BATCH: usize = 256;
 /// How long a partition that came in may take until it can be sought in.
 const SEEK: Duration = Duration::from_secs(30);
 
