@@ -2,13 +2,15 @@
 //!
 //! One transaction covers all partitions of a worker: outputs first, offsets last. The store is written after the commit is
 //! known. Whatever dies in between, the next start finds S (in the store) at or before N (committed), folds what lies
-//! between with its effects suppressed, and goes on.
+//! between with its effects suppressed, and goes on. A partition that must not go on stops alone ([`crate::progress`] tells).
 
 mod assignment;
+mod due;
 mod outputs;
 mod owned;
 mod recovery;
 mod session;
+mod waiting;
 mod worker;
 
 use std::path::PathBuf;
@@ -17,12 +19,13 @@ use std::thread::{self, JoinHandle};
 
 use hooklog_log::Connection;
 use hooklog_log::provision::Pinned;
-use hooklog_schemas::Stamp;
+use hooklog_schemas::{Partition, Stamp};
 use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::fold::Fold;
+use crate::measure;
 use crate::pace::Pace;
 use crate::progress::Progress;
 
@@ -31,6 +34,8 @@ pub use outputs::{Outputs, highest_positions};
 /// What a transforming task works on and with.
 #[derive(Clone)]
 pub struct Config {
+    /// What the task is called in metrics.
+    pub name: &'static str,
     /// Kafka.
     pub connection: Connection,
     /// The consumer group, and how transactional ids begin; e.g. `hooklog.processor`.
@@ -58,18 +63,25 @@ impl Config {
     pub fn stamp(&self, fold: &impl Fold) -> Stamp {
         Stamp { log: self.input.id.0.clone(), fold: fold.version() }
     }
+
+    /// The directory of the store of `partition`.
+    pub fn store(&self, partition: Partition) -> PathBuf {
+        self.stores.join(format!("p{partition}"))
+    }
 }
 
 /// Runs the workers until `shutdown`, or until one of them ends: then all end. Blocks.
 ///
 /// # Errors
-/// The first worker's error. Nothing was skipped: a start once the cause is mended goes on where this one ended.
+/// The first worker's error: what concerns all partitions, or the reason of one where all have stopped. Nothing was
+/// skipped: a start once the cause is mended goes on where this one ended.
 pub fn run<F: Fold>(
     fold: Arc<F>,
     config: Config,
     progress: Progress,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    measure::describe();
     let config = Arc::new(config);
     // A child: a worker that ends takes its siblings with it, and not the whole process before its error was told.
     let stop = shutdown.child_token();
@@ -79,7 +91,10 @@ pub fn run<F: Fold>(
         let work = move || {
             // Dropped on a panic too, so that siblings never wait for a thread that is gone.
             let _ends_the_others = stop.clone().drop_guard();
-            worker::Worker::start(n, fold, config, progress, stop)?.run()
+            match worker::Worker::start(n, fold, config, progress, stop).and_then(worker::Worker::run) {
+                Err(Error::ToldToStop) => Ok(()),
+                ended => ended,
+            }
         };
         thread::Builder::new().name(name).spawn(work).map_err(Error::Thread)
     };
