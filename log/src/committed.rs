@@ -45,7 +45,7 @@ pub fn stable(
     }
     let deadline = Instant::now() + patience;
     let answer = loop {
-        let answer = consumer.committed_offsets(asked.clone(), ASK).and_then(|answer| {
+        let answer = consumer.committed_offsets(asked.clone(), ASK.min(patience)).and_then(|answer| {
             // One partition's error is no "nothing committed".
             answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
             Ok(answer)

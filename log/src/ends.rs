@@ -26,7 +26,7 @@ pub struct Ends {
 /// # Errors
 /// [`Error::Unreachable`] after [`ASK`], also where the partition does not exist.
 pub fn of(connection: &Connection, topic: &str, partition: Partition, isolation: Isolation) -> Result<Ends, Error> {
-    ask(connection, &connection.reader(isolation)?, topic, partition)
+    Asker::new(connection, isolation)?.ask(topic, partition)
 }
 
 /// [`of`] for the partitions 0 to `count`, over one connection.
@@ -34,26 +34,45 @@ pub fn of(connection: &Connection, topic: &str, partition: Partition, isolation:
 /// # Errors
 /// As [`of`].
 pub fn all(connection: &Connection, topic: &str, count: u32, isolation: Isolation) -> Result<Vec<Ends>, Error> {
-    let reader = connection.reader(isolation)?;
-    (0..count.cast_signed()).map(|p| ask(connection, &reader, topic, Partition(p))).collect()
+    let mut asker = Asker::new(connection, isolation)?;
+    (0..count.cast_signed()).map(|p| asker.ask(topic, Partition(p))).collect()
 }
 
-/// A partition whose topic was just made, or whose leader just moved, has none for a moment: it is asked for again.
-fn ask(connection: &Connection, reader: &ReaderClient, topic: &str, partition: Partition) -> Result<Ends, Error> {
-    let deadline = Instant::now() + ASK;
-    loop {
-        match reader.fetch_watermarks(topic, partition.0, ASK) {
-            Ok((low, high)) => return Ok(Ends { earliest: NextOffset(low), end: NextOffset(high) }),
-            Err(error) if is_passing(&error) && Instant::now() < deadline => {
-                reader.poll(PAUSE);
+struct Asker<'c> {
+    connection: &'c Connection,
+    isolation: Isolation,
+    reader: ReaderClient,
+}
+
+impl<'c> Asker<'c> {
+    fn new(connection: &'c Connection, isolation: Isolation) -> Result<Asker<'c>, Error> {
+        Ok(Asker { connection, isolation, reader: connection.reader(isolation)? })
+    }
+
+    /// A partition whose topic was just made, or whose leader just moved, has none for a moment: it is asked for again, by
+    /// a new client, since one that knew the old leader may go on asking it.
+    fn ask(&mut self, topic: &str, partition: Partition) -> Result<Ends, Error> {
+        let deadline = Instant::now() + ASK;
+        loop {
+            match self.reader.fetch_watermarks(topic, partition.0, ASK) {
+                Ok((low, high)) => return Ok(Ends { earliest: NextOffset(low), end: NextOffset(high) }),
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    self.reader.poll(PAUSE);
+                    self.reader = self.connection.reader(self.isolation)?;
+                }
+                Err(error) => return Err(self.connection.unreachable("for the ends of a partition")(error)),
             }
-            Err(error) => return Err(connection.unreachable("for the ends of a partition")(error)),
         }
     }
 }
 
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    let passing = [Code::NotLeaderForPartition, Code::LeaderNotAvailable, Code::UnknownTopicOrPartition];
+    let passing = [
+        Code::NotLeaderForPartition,
+        Code::LeaderNotAvailable,
+        Code::OffsetNotAvailable,
+        Code::UnknownTopicOrPartition,
+    ];
     error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }

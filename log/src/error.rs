@@ -2,6 +2,8 @@ use hooklog_schemas::Partition;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
+use crate::native::Class;
+
 /// What can go wrong between us and Kafka, and what to do about it.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -29,6 +31,14 @@ pub enum Error {
         /// What came back.
         failure: crate::native::Failure,
     },
+    /// A transactional producer cannot begin.
+    #[error("the transactional producer {id} cannot begin: {failure}; {}", advice(.failure.class))]
+    Producer {
+        /// Its transactional id.
+        id: String,
+        /// What came back.
+        failure: crate::native::Failure,
+    },
     /// A topic is not there.
     #[error("topic {0} does not exist; start `hooklog up`, `ingest`, `process` or `project` once: they create it")]
     NoTopic(String),
@@ -53,4 +63,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// A second owner is refused for good; anything else is a matter of reaching the coordinator.
+fn advice(class: Class) -> &'static str {
+    match class {
+        Class::Fatal => "is another process using the same data directory or the same instance id?",
+        _ => "is the cluster up, and may the client's user use this transactional id?",
+    }
 }

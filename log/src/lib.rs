@@ -6,6 +6,7 @@
 //! | [`topics`] | the topics' names |
 //! | [`provision`] | what each topic must be like; created, checked, and partition counts pinned |
 //! | [`partitioner`] | which partition a key goes to |
+//! | [`producer`] | a transactional producer: queue, headers, classes of errors |
 //! | [`reader`] | one partition from one offset to another |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
@@ -17,6 +18,7 @@ pub mod ends;
 mod error;
 pub mod native;
 pub mod partitioner;
+pub mod producer;
 pub mod provision;
 pub mod reader;
 pub mod topics;

@@ -1,6 +1,7 @@
 //! The processor as a service.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hooklog_log::Connection;
@@ -15,6 +16,8 @@ use crate::dedup::Dedup;
 
 /// The service's name: its group is the topics' prefix and this.
 pub const NAME: &str = "processor";
+/// How the names of its stores' directories begin.
+const STORES: &str = "dedup-";
 
 /// What the processor needs.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ impl Config {
     pub fn task(&self) -> transform::Config {
         let kind = self.kind();
         transform::Config {
+            name: NAME,
             connection: self.connection.clone(),
             group: self.topics.topics.group(NAME),
             instance: self.instance.clone(),
@@ -74,10 +78,59 @@ fn folder(kind: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
+/// The stores beside `current` that other settings made, and how many bytes each takes. They are kept, since whoever goes
+/// back to those settings finds them; what cannot be looked at is passed over.
+fn former_stores(directory: &Path, current: &str) -> Vec<(PathBuf, u64)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let is_former = |name: &str| name.starts_with(STORES) && name != current;
+    let former = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_former)).map(|entry| entry.path());
+    let mut former: Vec<_> = former.map(|path| (path.clone(), size(&path))).collect();
+    former.sort();
+    former
+}
+
+fn size(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let of_one = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(of_one).sum()
+}
+
 /// Runs the processor until `shutdown`. Blocks.
 ///
 /// # Errors
 /// What ended it: see [`Error`].
 pub fn run(config: &Config, progress: Progress, shutdown: CancellationToken) -> Result<(), Error> {
+    for (path, bytes) in former_stores(&config.directory, &folder(&config.kind())) {
+        let mib = bytes.div_ceil(1 << 20);
+        tracing::warn!(path = %path.display(), mib, "a store of another window, fold or log, which nothing uses; once you are sure not to go back, delete it");
+    }
     transform::run(Arc::new(config.fold()), config.task(), progress, shutdown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_of_other_settings_are_found_with_their_size_and_nothing_else_is() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = |name: &str, bytes: usize| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
+            fs::write(path, vec![0; bytes]).expect("a file");
+        };
+        let current = folder("dedup format=1 fold=1 window=3024000000 log=a partitions=4");
+        file(&format!("{current}/p0/CURRENT"), 9);
+        file("dedup-format-1-fold-1-window-1-log-a-partitions-4/p0/a.sst", 300);
+        file("dedup-format-1-fold-1-window-1-log-a-partitions-4/p1/b.sst", 20);
+        file("instance", 16);
+        let former = former_stores(directory.path(), &current);
+        let path = directory.path().join("dedup-format-1-fold-1-window-1-log-a-partitions-4");
+        assert_eq!(former, [(path, 320)]);
+        assert_eq!(former_stores(&directory.path().join("nowhere"), &current), []);
+    }
 }

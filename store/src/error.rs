@@ -2,6 +2,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// What is being done when a store is opened.
+pub(crate) const OPEN: &str = "open";
+
 /// What can go wrong with a store, and what to do about it.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -51,8 +54,15 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Error::Damaged { .. } => true,
-            Error::Rocks { source, .. } => source.kind() == rocksdb::ErrorKind::Corruption,
+            Error::Rocks { what, source, .. } => {
+                source.kind() == rocksdb::ErrorKind::Corruption || *what == OPEN && is_incomplete(source)
+            }
             _ => false,
         }
     }
+}
+
+/// A store that names files which are not there. One without any file is a new one, and opens.
+fn is_incomplete(source: &rocksdb::Error) -> bool {
+    source.kind() == rocksdb::ErrorKind::IOError && source.as_ref().contains("No such file or directory")
 }

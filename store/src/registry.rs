@@ -49,6 +49,8 @@ impl Registry {
     /// [`Error::Rocks`] where it cannot be read ([`Error::is_damage`] tells them apart).
     pub fn open(&self, path: &Path, layout: Layout, kind: &str) -> Result<Store, Error> {
         let lease = self.lease(path)?;
+        // What a crash left of one that was being discarded; only space is lost where it stays.
+        let _ = std::fs::remove_dir_all(discarded(&lease.path));
         Store::open(lease, layout, Some(kind))
     }
 
@@ -61,18 +63,24 @@ impl Registry {
         Store::open(lease, layout, None)
     }
 
+    /// Whether this process has the store at `path` open.
+    pub fn is_open(&self, path: &Path) -> bool {
+        let open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        std::path::absolute(path).is_ok_and(|path| open.contains(&path))
+    }
+
     /// Deletes the store at `path`, which must not be open. Nothing there is fine, too.
     ///
     /// # Errors
     /// [`Error::Busy`] or [`Error::Io`].
     pub fn discard(&self, path: &Path) -> Result<(), Error> {
         let lease = self.lease(path)?;
-        match std::fs::remove_dir_all(&lease.path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::Io { path: path.to_owned(), source })
-            }
-            _ => Ok(()),
-        }
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        // Moved away first: one that is deleted half way would be a store that is neither there nor gone.
+        let gone = discarded(&lease.path);
+        unless_absent(std::fs::remove_dir_all(&gone)).map_err(io)?;
+        unless_absent(std::fs::rename(&lease.path, &gone)).map_err(io)?;
+        unless_absent(std::fs::remove_dir_all(&gone)).map_err(io)
     }
 
     fn lease(&self, path: &Path) -> Result<Lease, Error> {
@@ -86,6 +94,20 @@ impl Registry {
             return Err(Error::Busy(path));
         }
         Ok(Lease { path, registry: self.clone() })
+    }
+}
+
+/// Where a store goes between being discarded and being deleted.
+fn discarded(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".discarded");
+    PathBuf::from(name)
+}
+
+fn unless_absent(done: std::io::Result<()>) -> std::io::Result<()> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 

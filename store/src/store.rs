@@ -10,7 +10,7 @@ use hooklog_schemas::Millis;
 use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, WriteBatch};
 
 use crate::applied::{Applied, Source};
-use crate::error::Error;
+use crate::error::{Error, OPEN};
 use crate::layout::{Family, Kind, Layout};
 use crate::registry::Lease;
 use crate::writes::Writes;
@@ -37,7 +37,7 @@ impl Store {
         let all: BTreeSet<String> = names.iter().cloned().chain(plain).chain([meta::META.to_owned()]).collect();
         let families = all.iter().map(|name| (name, lease.family()));
         let db = Db::open_cf_with_opts(&lease.database(), lease.path(), families);
-        let db = db.map_err(|source| Error::Rocks { path: lease.path().to_owned(), what: "open", source })?;
+        let db = db.map_err(|source| Error::Rocks { path: lease.path().to_owned(), what: OPEN, source })?;
         let buckets = RwLock::new(buckets_among(&layout, &names));
         let mut store = Store { db, layout, kind: String::new(), buckets, lease };
         store.kind = store.agree(wanted)?;

@@ -1,6 +1,5 @@
-use hooklog_log::native::Failure;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
 use crate::resume::Stop;
@@ -15,16 +14,8 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] hooklog_store::Error),
     /// The consumer was refused for good.
-    #[error("the consumer stopped: {0}; is another process using the same data directory or the same instance id?")]
+    #[error("the consumer stopped: {error}; {}", advice(.0), error = .0)]
     Consumer(#[source] KafkaError),
-    /// The producer was refused for good.
-    #[error("the transactional producer {id} stopped: {failure}; is another process using the same instance id?")]
-    Producer {
-        /// Its transactional id.
-        id: String,
-        /// What was refused.
-        failure: Failure,
-    },
     /// It had to be renewed too often.
     #[error(
         "the producer {id} was renewed more than {} times in a minute: another process seems to own its id; each needs a data directory of its own",
@@ -51,7 +42,7 @@ pub enum Error {
     },
     /// The broker's clock runs far ahead.
     #[error(
-        "partition {partition}: the record at offset {offset} has a time more than an hour ahead of this machine's clock ({ahead} ms). One wrong clock would make every known event look old: set the broker's clock or this machine's, then start again"
+        "partition {partition}: the record at offset {offset} has a time more than an hour ahead of this machine's clock ({ahead} ms). One wrong clock would make every known event look old: set the broker's clock or this machine's, and start again; without that it goes on once the record is less than an hour ahead"
     )]
     BrokerClock {
         /// The partition.
@@ -71,10 +62,42 @@ pub enum Error {
         /// The log that there is.
         expected: String,
     },
+    /// It was told to stop while it waited for something; nobody needs to be told.
+    #[error("it was told to stop")]
+    ToldToStop,
     /// A thread panicked.
     #[error("a worker of {0} panicked; its message is above. This is a defect: please report it")]
     Panicked(String),
     /// The operating system gave us no thread.
     #[error("no thread could be started: {0}")]
     Thread(#[source] std::io::Error),
+}
+
+/// What to do about a consumer that was refused.
+fn advice(error: &KafkaError) -> &'static str {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+            "records were deleted, or the topic was made anew, under the running task: start again to be told which partition and what to do"
+        }
+        Some(Code::UnknownTopicOrPartition) => "the topic was deleted: restore it, or use another --prefix",
+        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+            "the client's user needs the right to read the topic and to use the group"
+        }
+        _ => "is another process using the same data directory or the same instance id?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_that_is_refused_says_what_to_do_about_it() {
+        let text = |code| Error::Consumer(KafkaError::MessageConsumption(code)).to_string();
+        assert!(text(RDKafkaErrorCode::AutoOffsetReset).contains("start again"));
+        assert!(text(RDKafkaErrorCode::UnknownTopicOrPartition).contains("restore it"));
+        assert!(text(RDKafkaErrorCode::GroupAuthorizationFailed).contains("the right to read"));
+        assert!(text(RDKafkaErrorCode::FencedInstanceId).contains("same data directory"));
+    }
 }

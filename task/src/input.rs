@@ -3,6 +3,9 @@
 use hooklog_schemas::{Millis, Offset, Partition};
 use rdkafka::message::{Headers, Message};
 
+/// How many bytes of values are held at once, whatever the number of records: bodies of a megabyte are allowed.
+pub(crate) const BATCH_BYTES: usize = 64 << 20;
+
 /// One record of the input. Nothing here knows the wall clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input<'a> {

@@ -8,14 +8,17 @@
 //! | [`resume`] | where to go on after a start, as a plan that is decided before anything is done |
 //! | [`pace`] | when a transaction has waited long enough |
 //! | [`outcome`] | what an error leaves behind, and so what must follow |
+//! | [`measure`] | metrics: names and labels |
 //! | [`transform`] | folds with outputs: outputs and offsets in one Kafka transaction, the store after it |
 //! | [`materialise`] | folds without outputs: the store's own position is the only one |
 //! | [`progress`] | how far each partition is, for people and machines who ask |
 
 mod error;
+mod fault;
 pub mod fold;
 pub mod input;
 pub mod materialise;
+pub mod measure;
 pub mod outcome;
 mod overlay;
 pub mod pace;

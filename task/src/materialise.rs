@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::fold::{Fold, step};
 use crate::input::Input;
+use crate::measure;
 use crate::overlay::Overlay;
 use crate::progress::Progress;
 use crate::resume::Stop;
@@ -51,6 +52,7 @@ pub fn run<F: Fold>(
     progress: &Progress,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
+    measure::describe();
     let mut task = Task::start(fold, config, store, progress)?;
     while !shutdown.is_cancelled() {
         task.turn()?;

@@ -7,7 +7,7 @@ use hooklog_log::native::Class;
 /// Which call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Beginning or producing: nothing can have been committed.
+    /// Beginning or producing, or anything where a record was refused: nothing can have been committed.
     Before,
     /// Sending offsets: nothing is committed, but the request may still be under way, and without KIP-890 the coordinator
     /// would take it into the next transaction. Only a new epoch bars it.
@@ -26,11 +26,12 @@ pub enum Next {
     Renew,
 }
 
-/// Decides by the class of the error. Only an error that says itself that the transaction can be aborted leaves its
-/// outcome known.
+/// Decides by what may be under way, and by the class of the error. That a transaction has to be aborted says nothing of
+/// whether it was committed: a commit whose answer was lost, of a producer that has failed for another reason meanwhile, is
+/// such an error, too.
 pub fn after(stage: Stage, class: Class) -> Next {
     match (stage, class) {
-        (Stage::Before, Class::Abortable | Class::Retriable) | (Stage::End, Class::Abortable) => Next::Abort,
+        (Stage::Before, Class::Abortable | Class::Retriable) => Next::Abort,
         _ => Next::Renew,
     }
 }
@@ -57,10 +58,9 @@ mod tests {
 
     #[test]
     fn an_unknown_outcome_is_never_taken_for_an_abort() {
-        for class in [Class::Fatal, Class::Retriable, Class::Other] {
+        for class in [Class::Fatal, Class::Abortable, Class::Retriable, Class::Other] {
             assert_eq!(after(Stage::End, class), Next::Renew, "{class:?}");
         }
-        assert_eq!(after(Stage::End, Class::Abortable), Next::Abort);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hooklog_schemas::{NextOffset, Partition};
 
+use crate::measure;
+
 /// One partition's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -21,47 +23,158 @@ pub struct Standing {
 }
 
 /// The standing of every partition that this process owns; cheap to clone, shared by all clones.
-#[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<Mutex<BTreeMap<Partition, Standing>>>);
+#[derive(Clone, Debug)]
+pub struct Progress {
+    task: &'static str,
+    has_outputs: bool,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    all: BTreeMap<Partition, Standing>,
+    /// Why those stopped that did.
+    stopped: BTreeMap<Partition, String>,
+}
 
 impl Progress {
-    /// What there is to know now.
-    pub fn all(&self) -> BTreeMap<Partition, Standing> {
-        self.lock().clone()
+    /// Of the task that metrics call `task`.
+    pub fn of(task: &'static str) -> Progress {
+        Progress { task, has_outputs: true, shared: Arc::default() }
     }
 
-    /// Whether there is at least one partition and none is being restored.
+    /// Of a task that emits nothing.
+    pub fn without_outputs(task: &'static str) -> Progress {
+        Progress { has_outputs: false, ..Progress::of(task) }
+    }
+
+    /// What there is to know now.
+    pub fn all(&self) -> BTreeMap<Partition, Standing> {
+        self.lock().all.clone()
+    }
+
+    /// Why partitions stopped that a fault of their own keeps from going on, while others may.
+    pub fn stopped_for(&self) -> BTreeMap<Partition, String> {
+        self.lock().stopped.clone()
+    }
+
+    /// Whether there is at least one partition, and none is being restored or stopped.
     pub fn is_ready(&self) -> bool {
-        let all = self.lock();
-        !all.is_empty() && all.values().all(|standing| !standing.restoring)
+        let Shared { all, stopped } = &*self.lock();
+        !all.is_empty() && stopped.is_empty() && all.values().all(|standing| !standing.restoring)
+    }
+
+    /// Whether there are partitions, and all are stopped.
+    pub(crate) fn is_all_stopped(&self) -> bool {
+        let Shared { all, stopped } = &*self.lock();
+        !all.is_empty() && all.keys().all(|partition| stopped.contains_key(partition))
     }
 
     pub(crate) fn restoring(&self, partition: Partition, next: NextOffset, until: NextOffset) {
-        let mut all = self.lock();
-        let fresh = Standing { next, until, restoring: true, folded: 0, emitted: 0 };
-        let standing = all.entry(partition).or_insert(fresh);
+        let mut shared = self.lock();
+        shared.stopped.remove(&partition);
+        let standing = shared.all.entry(partition).or_insert(Standing::UNKNOWN);
         *standing = Standing { next, until, restoring: true, ..*standing };
+        self.tell(partition, true, false);
     }
 
     pub(crate) fn reached(&self, partition: Partition, next: NextOffset, folded: u64, emitted: u64) {
-        if let Some(standing) = self.lock().get_mut(&partition) {
+        if let Some(standing) = self.lock().all.get_mut(&partition) {
             standing.next = next;
             standing.folded += folded;
             standing.emitted += emitted;
         }
+        measure::reached(self.task, partition, next.0, folded, self.has_outputs.then_some(emitted));
     }
 
     pub(crate) fn live(&self, partition: Partition) {
-        if let Some(standing) = self.lock().get_mut(&partition) {
+        if let Some(standing) = self.lock().all.get_mut(&partition) {
             standing.restoring = false;
         }
+        self.tell(partition, false, false);
+    }
+
+    pub(crate) fn stopped(&self, partition: Partition, why: String) {
+        let mut shared = self.lock();
+        shared.all.entry(partition).or_insert(Standing::UNKNOWN).restoring = false;
+        shared.stopped.insert(partition, why);
+        self.tell(partition, false, true);
     }
 
     pub(crate) fn gone(&self, partition: Partition) {
-        self.lock().remove(&partition);
+        let mut shared = self.lock();
+        shared.all.remove(&partition);
+        shared.stopped.remove(&partition);
+        self.tell(partition, false, false);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Standing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tell(&self, partition: Partition, restoring: bool, stopped: bool) {
+        measure::set(self.task, measure::RESTORING, partition, i64::from(restoring));
+        measure::set(self.task, measure::STOPPED, partition, i64::from(stopped));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    /// Of a partition that only just came.
+    const UNKNOWN: Standing =
+        Standing { next: NextOffset::ZERO, until: NextOffset::ZERO, restoring: false, folded: 0, emitted: 0 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Partition = Partition(0);
+    const B: Partition = Partition(1);
+    const NEXT: NextOffset = NextOffset(7);
+
+    fn live(progress: &Progress, partition: Partition) {
+        progress.restoring(partition, NextOffset::ZERO, NEXT);
+        progress.reached(partition, NEXT, 7, 5);
+        progress.live(partition);
+    }
+
+    #[test]
+    fn it_is_ready_once_nothing_is_restored_or_stopped() {
+        let progress = Progress::of("test");
+        assert!(!progress.is_ready(), "there is nothing yet");
+        live(&progress, A);
+        assert!(progress.is_ready());
+        progress.restoring(B, NextOffset::ZERO, NEXT);
+        assert!(!progress.is_ready());
+        progress.live(B);
+        assert!(progress.is_ready());
+        progress.stopped(B, "a gap".to_owned());
+        assert!(!progress.is_ready());
+        progress.gone(B);
+        assert!(progress.is_ready(), "what is not ours any more keeps nobody waiting");
+    }
+
+    #[test]
+    fn one_that_stopped_says_why_until_it_is_brought_up_again() {
+        let progress = Progress::of("test");
+        live(&progress, A);
+        progress.stopped(A, "a gap".to_owned());
+        assert_eq!(progress.stopped_for(), BTreeMap::from([(A, "a gap".to_owned())]));
+        assert_eq!(progress.all()[&A].next, NEXT, "where it stands is known all the same");
+        progress.restoring(A, NEXT, NEXT);
+        assert_eq!(progress.stopped_for(), BTreeMap::new());
+    }
+
+    #[test]
+    fn all_are_stopped_only_where_there_are_some_and_none_goes_on() {
+        let progress = Progress::of("test");
+        assert!(!progress.is_all_stopped());
+        live(&progress, A);
+        progress.stopped(B, "behind".to_owned());
+        assert!(!progress.is_all_stopped());
+        progress.stopped(A, "full".to_owned());
+        assert!(progress.is_all_stopped());
+        progress.restoring(A, NEXT, NEXT);
+        assert!(!progress.is_all_stopped());
     }
 }

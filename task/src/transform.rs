@@ -2,13 +2,15 @@
 //!
 //! One transaction covers all partitions of a worker: outputs first, offsets last. The store is written after the commit is
 //! known. Whatever dies in between, the next start finds S (in the store) at or before N (committed), folds what lies
-//! between with its effects suppressed, and goes on.
+//! between with its effects suppressed, and goes on. A partition that must not go on stops alone ([`crate::progress`] tells).
 
 mod assignment;
+mod due;
 mod outputs;
 mod owned;
 mod recovery;
 mod session;
+mod waiting;
 mod worker;
 
 use std::path::PathBuf;
@@ -17,20 +19,24 @@ use std::thread::{self, JoinHandle};
 
 use hooklog_log::Connection;
 use hooklog_log::provision::Pinned;
-use hooklog_schemas::Stamp;
+use hooklog_schemas::{Partition, Stamp};
 use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::fold::Fold;
+use crate::measure;
 use crate::pace::Pace;
 use crate::progress::Progress;
+use session::Session;
 
 pub use outputs::{Outputs, highest_positions};
 
 /// What a transforming task works on and with.
 #[derive(Clone)]
 pub struct Config {
+    /// What the task is called in metrics.
+    pub name: &'static str,
     /// Kafka.
     pub connection: Connection,
     /// The consumer group, and how transactional ids begin; e.g. `hooklog.processor`.
@@ -58,33 +64,63 @@ impl Config {
     pub fn stamp(&self, fold: &impl Fold) -> Stamp {
         Stamp { log: self.input.id.0.clone(), fold: fold.version() }
     }
+
+    /// Worker `n`, to the group and to the transaction coordinator alike.
+    fn member(&self, n: usize) -> String {
+        format!("{}-{}-{n}", self.group, self.instance)
+    }
+
+    /// The directory of the store of `partition`.
+    pub fn store(&self, partition: Partition) -> PathBuf {
+        self.stores.join(format!("p{partition}"))
+    }
 }
 
 /// Runs the workers until `shutdown`, or until one of them ends: then all end. Blocks.
 ///
 /// # Errors
-/// The first worker's error. Nothing was skipped: a start once the cause is mended goes on where this one ended.
+/// The first worker's error: what concerns all partitions, or the reason of one where all have stopped. Nothing was
+/// skipped: a start once the cause is mended goes on where this one ended.
 pub fn run<F: Fold>(
     fold: Arc<F>,
     config: Config,
     progress: Progress,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    measure::describe();
     let config = Arc::new(config);
     // A child: a worker that ends takes its siblings with it, and not the whole process before its error was told.
     let stop = shutdown.child_token();
-    let spawn = |n| {
+    let sessions = match sessions(&config, &stop) {
+        Err(Error::ToldToStop) => return Ok(()),
+        started => started?,
+    };
+    let spawn = |(n, session)| {
         let (fold, config, progress, stop) = (Arc::clone(&fold), Arc::clone(&config), progress.clone(), stop.clone());
         let name = format!("{}-{n}", config.group);
         let work = move || {
             // Dropped on a panic too, so that siblings never wait for a thread that is gone.
             let _ends_the_others = stop.clone().drop_guard();
-            worker::Worker::start(n, fold, config, progress, stop)?.run()
+            match worker::Worker::start(session, fold, config, progress, stop).and_then(worker::Worker::run) {
+                Err(Error::ToldToStop) => Ok(()),
+                ended => ended,
+            }
         };
         thread::Builder::new().name(name).spawn(work).map_err(Error::Thread)
     };
-    let threads: Vec<_> = (0..config.workers.max(1)).map(spawn).collect();
+    let threads: Vec<_> = sessions.into_iter().enumerate().map(spawn).collect();
     threads.into_iter().map(|thread| joined(thread, &config.group)).fold(Ok(()), Result::and)
+}
+
+/// The producers of all workers, before the first of them joins the group: members that come one after the other make a
+/// rebalance each, and each undoes what is open.
+fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, Error> {
+    let start = |n| Session::start(&config.connection, &config.member(n), &config.output.name, stop);
+    thread::scope(|scope| {
+        let starting: Vec<_> = (0..config.workers.max(1)).map(|n| scope.spawn(move || start(n))).collect();
+        let started = starting.into_iter().map(thread::ScopedJoinHandle::join);
+        started.map(|session| session.unwrap_or_else(|_| Err(Error::Panicked(config.group.clone())))).collect()
+    })
 }
 
 fn joined(thread: Result<JoinHandle<Result<(), Error>>, Error>, group: &str) -> Result<(), Error> {

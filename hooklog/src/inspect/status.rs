@@ -49,6 +49,8 @@ struct Line {
     stamped: bool,
     /// Whether `up` is bringing the processor's store up to N.
     restoring: Option<bool>,
+    /// Why the processor of `up` has stopped this partition, if it has.
+    stopped: Option<String>,
     /// The end of `events`, for a reader that sees what is committed.
     events: Option<i64>,
     /// Up to where the view of the running `up` holds `events`.
@@ -139,6 +141,7 @@ fn line(n: usize, first: &Sample, second: &Sample, elapsed: f64) -> Line {
         processor_per_second: rate(next(first), next(second)),
         stamped: second.committed.get(&partition).is_some_and(|(_, stamped)| *stamped),
         restoring: second.admin["processor"][partition.to_string()]["restoring"].as_bool(),
+        stopped: second.admin["processor"][partition.to_string()]["stopped"].as_str().map(str::to_owned),
         events,
         view: view(second),
         view_lag: lag(events, view(second)),
@@ -182,15 +185,20 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
     if sample.admin["rules"]["changed"] == true {
         text += "\nThe rules have changed and do nothing until `hooklog rebuild`.";
     }
-    format!("{text}\n\n{table}")
+    text += &format!("\n\n{table}");
+    for why in lines.iter().filter_map(|line| line.stopped.as_ref()) {
+        text += &format!("\n\nSTOPPED: {why}");
+    }
+    text
 }
 
 fn cells(line: &Line) -> [String; 11] {
     let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let rate = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-    let note = match (line.restoring, line.processor, line.stamped) {
-        (Some(true), _, _) => "restoring",
-        (_, Some(_), false) => "not stamped: see `hooklog offsets repair`",
+    let note = match (&line.stopped, line.restoring, line.processor, line.stamped) {
+        (Some(_), _, _, _) => "STOPPED, see below",
+        (_, Some(true), _, _) => "restoring",
+        (_, _, Some(_), false) => "not stamped: see `hooklog offsets repair`",
         _ => "",
     };
     [
@@ -233,6 +241,16 @@ mod tests {
         let line = lines(&sample(now, 5, None, 0, Value::Null), &sample(now, 5, None, 0, Value::Null)).remove(0);
         assert_eq!((line.processor, line.processor_lag, line.view, line.restoring), (None, None, None, None));
         assert!(cells(&line).iter().filter(|cell| *cell == "-").count() >= 6);
+    }
+
+    #[test]
+    fn a_partition_that_stopped_is_pointed_out() {
+        let (now, admin) =
+            (Instant::now(), json!({ "processor": { "0": { "restoring": false, "stopped": "a gap" } } }));
+        let one = || sample(now, 5, Some((5, true)), 0, admin.clone());
+        let line = lines(&one(), &one()).remove(0);
+        assert!(cells(&line)[10].contains("STOPPED"));
+        assert_eq!(line.stopped.as_deref(), Some("a gap"));
     }
 
     #[test]

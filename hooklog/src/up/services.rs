@@ -62,6 +62,10 @@ impl Services {
         listeners: Listeners,
     ) -> anyhow::Result<()> {
         let registry = Registry::with_memory(STORE_MEMORY);
+        if roles.projects() {
+            // Before anything is counted: what is described to nobody stays without a description.
+            let _ = admin::metrics()?;
+        }
         if roles.processes() {
             self.start_processor(settings, place, cluster, topics, &registry)?;
         }
@@ -100,7 +104,7 @@ impl Services {
             registry: registry.clone(),
             pace: Pace::default(),
         };
-        let (progress, stop) = (Progress::default(), self.tasks.clone());
+        let (progress, stop) = (Progress::of(processor::NAME), self.tasks.clone());
         self.standing.processor = Some(progress.clone());
         self.spawn_thread("processor", move || Ok(processor::run(&config, progress, stop)?));
         Ok(())

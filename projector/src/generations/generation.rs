@@ -48,7 +48,7 @@ impl Generation {
             store,
             rules,
             topic: topic.to_owned(),
-            progress: Progress::default(),
+            progress: Progress::without_outputs("projector"),
             restored: Mutex::default(),
         })
     }

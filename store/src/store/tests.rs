@@ -74,7 +74,9 @@ fn a_path_is_open_once_and_free_again_after_closing() {
     let store = registry.open(dir.path(), layout(), "x").unwrap();
     assert!(matches!(registry.open(dir.path(), layout(), "x"), Err(Error::Busy(_))));
     assert!(matches!(registry.discard(dir.path()), Err(Error::Busy(_))));
+    assert!(registry.is_open(dir.path()) && !registry.is_open(&dir.path().join("other")));
     drop(store);
+    assert!(!registry.is_open(dir.path()));
     drop(registry.open(dir.path(), layout(), "x").unwrap());
     registry.discard(dir.path()).unwrap();
     assert!(matches!(registry.open_existing(dir.path(), layout()), Err(Error::Damaged { .. })));
@@ -160,4 +162,40 @@ fn a_damaged_store_says_so() {
     std::fs::write(dir.path().join("CURRENT"), "MANIFEST-no\n").unwrap();
     let error = registry().open(dir.path(), layout(), "x").err().unwrap();
     assert!(error.is_damage(), "{error:?}");
+}
+
+#[test]
+fn a_store_whose_files_are_gone_is_damaged_and_no_new_one() {
+    for kind in ["MANIFEST-", ".sst"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        {
+            let store = registry().open(&path, layout(), "x").unwrap();
+            let mut writes = Writes::default();
+            seen(&mut writes, b"x", day(3));
+            store.apply(&writes, &[(source(), Applied { next: NextOffset(7), clock: day(3) })]).unwrap();
+            store.flush().unwrap();
+        }
+        let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+        let of_kind = files.filter(|file| file.file_name().unwrap().to_str().unwrap().contains(kind));
+        assert!(of_kind.map(|file| std::fs::remove_file(file).unwrap()).count() > 0);
+        let error = registry().open(&path, layout(), "x").err().expect(kind);
+        assert!(error.is_damage(), "{kind}: {error:?}");
+    }
+}
+
+#[test]
+fn what_a_crash_left_of_a_discarded_store_is_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, left) = (dir.path().join("p1"), dir.path().join("p1.discarded"));
+    let registry = registry();
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("CURRENT"), "x").unwrap();
+    drop(registry.open(&path, layout(), "x").unwrap());
+    assert!(!left.exists());
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("CURRENT"), "x").unwrap();
+    registry.discard(&path).unwrap();
+    assert!(!left.exists() && !path.exists());
+    registry.discard(&path).unwrap();
 }

@@ -4,18 +4,22 @@
 //! partition is given up (I6): a batch folded before a revoke must never be committed after it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use hooklog_log::provision::Pinned;
 use hooklog_schemas::Partition;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::waiting::Waiting;
+
 /// What the callbacks have to say to the worker.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Partitions that came in, paused.
-    pub(super) gained: Vec<Partition>,
+    /// Partitions that are ours, paused, and not brought up.
+    pub(super) waiting: Waiting,
     /// Why the consumer is of no more use.
     pub(super) broken: Option<String>,
 }
@@ -25,13 +29,15 @@ pub(super) type GiveUp = Box<dyn Fn(&[Partition]) + Send + Sync>;
 
 pub(super) struct Assignment {
     topic: String,
+    /// How many partitions are used.
+    pinned: u32,
     changes: Arc<Mutex<Changes>>,
     give_up: GiveUp,
 }
 
 impl Assignment {
-    pub(super) fn new(topic: String, changes: Arc<Mutex<Changes>>, give_up: GiveUp) -> Assignment {
-        Assignment { topic, changes, give_up }
+    pub(super) fn new(input: &Pinned, changes: Arc<Mutex<Changes>>, give_up: GiveUp) -> Assignment {
+        Assignment { topic: input.name.clone(), pinned: input.partitions, changes, give_up }
     }
 
     fn gain(&self, consumer: &BaseConsumer<Self>, given: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
@@ -43,14 +49,15 @@ impl Assignment {
         }
         consumer.incremental_assign(&list)?;
         consumer.pause(&list)?;
-        lock(&self.changes).gained.extend(partitions);
+        let (mut changes, now) = (lock(&self.changes), Instant::now());
+        used(partitions, self.pinned).for_each(|partition| changes.waiting.came_in(partition, now));
         Ok(())
     }
 
     fn lose(&self, consumer: &BaseConsumer<Self>, taken: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
         let partitions = partitions(taken);
         (self.give_up)(&partitions);
-        lock(&self.changes).gained.retain(|partition| !partitions.contains(partition));
+        lock(&self.changes).waiting.forget(&partitions);
         consumer.incremental_unassign(taken)
     }
 }
@@ -61,6 +68,11 @@ pub(super) fn lock(changes: &Mutex<Changes>) -> MutexGuard<'_, Changes> {
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|element| Partition(element.partition())).collect()
+}
+
+/// The group hands out whatever the topic has. What was added to it later stays paused and unused: the count is pinned.
+fn used(partitions: Vec<Partition>, pinned: u32) -> impl Iterator<Item = Partition> {
+    partitions.into_iter().filter(move |partition| u32::try_from(partition.0).is_ok_and(|number| number < pinned))
 }
 
 impl ClientContext for Assignment {}
@@ -74,5 +86,16 @@ impl ConsumerContext for Assignment {
         if let Err(error) = done {
             lock(&self.changes).broken = Some(error.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_beyond_the_pinned_count_are_not_used() {
+        let handed_out = [0, 3, 4, 9].map(Partition).to_vec();
+        assert_eq!(used(handed_out, 4).collect::<Vec<_>>(), [Partition(0), Partition(3)]);
     }
 }

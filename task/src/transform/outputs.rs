@@ -10,6 +10,7 @@ use hooklog_log::provision::Pinned;
 use hooklog_log::reader::{Reader, Span};
 use hooklog_schemas::{NextOffset, Offset, Partition, RawPosition, header};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
@@ -42,11 +43,25 @@ pub fn highest_positions(
     log: &str,
     wanted: &BTreeSet<Partition>,
 ) -> Result<Outputs, Error> {
+    highest_positions_unless(connection, output, log, wanted, &CancellationToken::new())
+}
+
+/// [`highest_positions`], as long as `stop` allows.
+pub(super) fn highest_positions_unless(
+    connection: &Connection,
+    output: &Pinned,
+    log: &str,
+    wanted: &BTreeSet<Partition>,
+    stop: &CancellationToken,
+) -> Result<Outputs, Error> {
     let mut found = Outputs::default();
-    for (partition, ends) in (0..).zip(decided(connection, output)?) {
+    for (partition, ends) in (0..).zip(decided(connection, output, stop)?) {
         let (mut here, mut met) = (Outputs::default(), BTreeSet::new());
         let (mut to, mut size) = (ends.end, FIRST_CHUNK);
         while to > ends.earliest && !wanted.is_subset(&met) {
+            if stop.is_cancelled() {
+                return Err(Error::ToldToStop);
+            }
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
             read_chunk(connection, span, log, &mut here, &mut met)?;
@@ -59,13 +74,16 @@ pub fn highest_positions(
 
 /// The committed ends, once all that was written when this was called is decided: an open transaction, of a worker that
 /// is dead perhaps, hides what others committed behind it.
-fn decided(connection: &Connection, output: &Pinned) -> Result<Vec<Ends>, Error> {
+fn decided(connection: &Connection, output: &Pinned, stop: &CancellationToken) -> Result<Vec<Ends>, Error> {
     let all = |isolation| ends::all(connection, &output.name, output.partitions, isolation);
     let (written, deadline) = (all(Isolation::Uncommitted)?, Instant::now() + PATIENCE);
     loop {
         let decided = all(Isolation::Committed)?;
         let open = (0..).zip(decided.iter().zip(&written)).find(|(_, (decided, written))| decided.end < written.end);
         let Some((open, _)) = open else { return Ok(decided) };
+        if stop.is_cancelled() {
+            return Err(Error::ToldToStop);
+        }
         if Instant::now() >= deadline {
             let reason = "a transaction stays open; kafka-transactions.sh find-hanging tells whose it is".to_owned();
             let error = hooklog_log::Error::Read { topic: output.name.clone(), partition: Partition(open), reason };

@@ -2,16 +2,14 @@
 
 use std::time::Instant;
 
-use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
+use hooklog_schemas::{Millis, NextOffset, Partition};
 use hooklog_store::{Applied, Error as StoreError, Source, Store};
 
+use super::due::Place;
 use crate::error::Error;
 use crate::fold::{Effects, Fold, step};
 use crate::input::Input;
 use crate::overlay::Overlay;
-
-/// A broker clock further ahead than this would make every known event look expired.
-const CLOCK_TOLERANCE_MS: i64 = 3_600_000;
 
 pub(super) struct Owned {
     source: Source,
@@ -21,6 +19,8 @@ pub(super) struct Owned {
     folded: Applied,
     overlay: Overlay,
     emitted: u64,
+    /// Why nothing more may be folded; it leaves once nothing of it is open.
+    fault: Option<Error>,
     dropped_at: Option<Instant>,
 }
 
@@ -28,7 +28,7 @@ impl Owned {
     pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
         let applied = store.applied(&source)?;
         let overlay = Overlay::default();
-        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, dropped_at: None })
+        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, fault: None, dropped_at: None })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -49,23 +49,20 @@ impl Owned {
         self.folded.clock
     }
 
-    /// Whether `offset` is the next one. What was folded already is passed over: a seek may give it again.
-    pub(super) fn expects(&self, offset: Offset) -> Result<bool, Error> {
-        let expected = self.folded.next;
-        if offset > expected.offset() {
-            return Err(Error::Gap { partition: self.partition(), expected, found: offset });
-        }
-        Ok(offset == expected.offset())
+    /// What the next record has to follow on; nothing where none may follow.
+    pub(super) fn place(&self) -> Option<Place> {
+        let place = Place { partition: self.partition(), next: self.folded.next, clock: self.folded.clock };
+        self.fault.is_none().then_some(place)
     }
 
-    /// Stops where a record's time runs far ahead of `now`, the wall clock of this machine.
-    pub(super) fn check_clock(&self, input: &Input<'_>, now: Millis) -> Result<(), Error> {
-        let ahead = input.time.0.saturating_sub(now.0);
-        if ahead > CLOCK_TOLERANCE_MS {
-            let ahead = Millis(ahead);
-            return Err(Error::BrokerClock { partition: input.partition, offset: input.offset, ahead });
-        }
-        Ok(())
+    /// Nothing more is folded, for `why`.
+    pub(super) fn fail(&mut self, why: Error) {
+        self.fault = Some(why);
+    }
+
+    /// Why it has to leave, once nothing of it is open.
+    pub(super) fn take_fault(&mut self) -> Option<Error> {
+        if self.uncommitted().is_some() { None } else { self.fault.take() }
     }
 
     /// Folds records that follow what is folded already, in order and without a hole.
@@ -87,11 +84,12 @@ impl Owned {
         Ok((records, std::mem::take(&mut self.emitted)))
     }
 
-    /// Forgets what is folded and not applied: its transaction was undone.
+    /// Forgets what is folded and not applied: its transaction was undone, and what was wrong behind it comes again.
     pub(super) fn undo(&mut self) {
         self.folded = self.applied;
         self.overlay.clear();
         self.emitted = 0;
+        self.fault = None;
     }
 
     /// Starts at `next` where the log begins later than the store ends: what lies between has expired.

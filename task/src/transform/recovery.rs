@@ -2,25 +2,29 @@
 //! store is rolled forward by the same fold, its effects thrown away.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hooklog_log::connection::Isolation;
+use hooklog_log::committed::Committed;
+use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::reader::{Reader, Span};
 use hooklog_log::{committed, ends};
 use hooklog_schemas::{NextOffset, Offset, Partition};
-use hooklog_store::{Source, Store};
+use hooklog_store::Source;
 use rdkafka::message::Message;
+use tokio_util::sync::CancellationToken;
 
 use super::owned::Owned;
 use super::{Config, outputs};
 use crate::error::Error;
 use crate::fold::Fold;
-use crate::input::Input;
+use crate::input::{BATCH_BYTES, Input};
 use crate::progress::Progress;
 use crate::resume::{self, Facts, Resume, Trust};
 
 /// How long another owner's open transaction may hold up N: its timeout, the broker's clean-up, and room to spare.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long N is asked for at first without a look at whether it is still wanted.
+const SLICE: Duration = Duration::from_secs(2);
 /// Records that are applied at once while rolling forward.
 const BATCH: usize = 5_000;
 
@@ -30,11 +34,13 @@ pub(super) fn recover<F: Fold>(
     config: &Config,
     partition: Partition,
     progress: &Progress,
+    stop: &CancellationToken,
 ) -> Result<Owned, Error> {
     let source = Source { topic: config.input.name.clone(), partition };
-    let mut owned = Owned::new(source, open(fold, config, partition)?)?;
+    let store = config.registry.open(&config.store(partition), fold.layout(), &config.kind)?;
+    let mut owned = Owned::new(source, store)?;
     progress.restoring(partition, owned.applied(), owned.applied());
-    let plan = plan(fold, config, &owned)?;
+    let plan = plan(fold, config, &owned, stop)?;
     tracing::info!(
         partition = partition.0,
         store = owned.applied().0,
@@ -43,47 +49,49 @@ pub(super) fn recover<F: Fold>(
         "resuming"
     );
     owned.skip_expired(plan.from);
-    roll_forward(fold, config, &mut owned, plan.until, progress)?;
+    progress.restoring(partition, owned.applied(), plan.until);
+    roll_forward(fold, config, &mut owned, plan.until, progress, stop)?;
     progress.reached(partition, owned.applied(), 0, 0);
     progress.live(partition);
     Ok(owned)
 }
 
-/// A damaged store is a lost cache: it is discarded and built again from the log.
-fn open<F: Fold>(fold: &F, config: &Config, partition: Partition) -> Result<Store, Error> {
-    let path = config.stores.join(format!("p{partition}"));
-    match config.registry.open(&path, fold.layout(), &config.kind) {
-        Err(error) if error.is_damage() => {
-            tracing::error!(partition = partition.0, %error, "the store is damaged; building it again from the log");
-            config.registry.discard(&path)?;
-            Ok(config.registry.open(&path, fold.layout(), &config.kind)?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-fn plan<F: Fold>(fold: &F, config: &Config, owned: &Owned) -> Result<Resume, Error> {
+fn plan<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
     let partition = owned.partition();
     let name = &config.input.name;
     // N before the ends: an end that is asked for first could lie before an N that was committed in between.
-    let stable = committed::stable(&config.connection, &config.group, name, &[partition], PATIENCE)?;
+    let committed = stable(config, partition, stop)?;
     let facts = Facts {
         partition,
         applied: owned.applied(),
-        committed: stable.into_iter().next(),
+        committed,
         stamp: config.stamp(fold),
         input: ends::of(&config.connection, name, partition, Isolation::Uncommitted)?,
     };
     let next = match resume::trust(&facts) {
         Trust::Stamped(next) => next,
-        Trust::Unknown => resume::rebuilt(&facts, highest_output(config, partition)?),
+        Trust::Unknown => resume::rebuilt(&facts, highest_output(config, partition, stop)?),
     };
     Ok(resume::plan(&facts, next)?)
 }
 
-fn highest_output(config: &Config, partition: Partition) -> Result<Option<Offset>, Error> {
-    let log = &config.input.id.0;
-    let found = outputs::highest_positions(&config.connection, &config.output, log, &BTreeSet::from([partition]))?;
+/// N, once no transaction holds it back. Asked for in slices, so that a task that is told to stop need not wait for it.
+fn stable(config: &Config, partition: Partition, stop: &CancellationToken) -> Result<Option<Committed>, Error> {
+    let (deadline, mut slice) = (Instant::now() + PATIENCE, SLICE);
+    loop {
+        match committed::stable(&config.connection, &config.group, &config.input.name, &[partition], slice) {
+            Ok(stable) => return Ok(stable.into_iter().next()),
+            Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            // A cluster that is slow to answer is given longer.
+            Err(_) => slice = (slice * 2).min(ASK),
+        }
+    }
+}
+
+fn highest_output(config: &Config, partition: Partition, stop: &CancellationToken) -> Result<Option<Offset>, Error> {
+    let (log, wanted) = (&config.input.id.0, BTreeSet::from([partition]));
+    let found = outputs::highest_positions_unless(&config.connection, &config.output, log, &wanted, stop)?;
     match (found.highest.get(&partition), found.other_log) {
         (None, Some(other)) => Err(Error::OtherLog { found: other, expected: log.clone() }),
         (highest, _) => Ok(highest.copied()),
@@ -96,14 +104,19 @@ fn roll_forward<F: Fold>(
     owned: &mut Owned,
     until: NextOffset,
     progress: &Progress,
+    stop: &CancellationToken,
 ) -> Result<(), Error> {
     let (partition, from) = (owned.partition(), owned.applied());
     let span = Span { topic: config.input.name.clone(), partition, from, to: until };
     let mut reader = Reader::open(&config.connection, Isolation::Uncommitted, span)?;
     while owned.applied() < until {
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH {
+        if stop.is_cancelled() {
+            return Err(Error::ToldToStop);
+        }
+        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
             let Some(message) = reader.next()? else { break };
+            bytes += message.payload_len();
             batch.push(message.detach());
         }
         roll_batch(fold, owned, &batch, until)?;

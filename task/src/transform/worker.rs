@@ -1,35 +1,35 @@
 //! One worker: polls, folds, produces, commits, applies.
 
+mod partitions;
 mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hooklog_schemas::{Millis, Offset, Partition};
+use hooklog_schemas::{Millis, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset as At, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::assignment::{Assignment, Changes, lock};
-use super::recovery::recover;
+use super::assignment::{Assignment, Changes};
+use super::due::due;
 use super::session::Session;
 use crate::error::Error;
 use crate::fold::Fold;
-use crate::input::Input;
-use crate::outcome::Renewals;
+use crate::input::BATCH_BYTES;
+use crate::outcome::{Renewals, Stage};
 use crate::progress::Progress;
-use transaction::Work;
+use transaction::{Trouble, Work};
 
 /// How long a poll waits when no transaction is open; also how long a shutdown may go unnoticed.
 const QUIET: Duration = Duration::from_millis(100);
-/// Records folded at once.
+/// Records folded at once: what was polled is still in the cache when it is folded and produced.
 const BATCH: usize = 256;
-/// How long a partition that came in may take until it can be sought in.
-const SEEK: Duration = Duration::from_secs(30);
+/// Between two looks at something that takes a moment.
+const LOOK: Duration = Duration::from_millis(5);
 
 type Members = BaseConsumer<Assignment>;
 
@@ -48,30 +48,33 @@ pub(super) struct Worker<F> {
     changes: Arc<Mutex<Changes>>,
     work: Arc<Mutex<Work>>,
     renewals: Renewals,
+    /// Transactions that failed since the last one that did not.
+    failed_in_a_row: u32,
+    /// Since when no partition of the process runs.
+    still_since: Option<Instant>,
     progress: Progress,
     stop: CancellationToken,
 }
 
 impl<F: Fold> Worker<F> {
-    /// Makes worker `n`: its producer, which is the barrier against its own past, then its place in the group.
+    /// Makes the worker of `session`, whose producer is the barrier against its own past: now it takes its place in the group.
     pub(super) fn start(
-        n: usize,
+        session: Session,
         fold: Arc<F>,
         config: Arc<Config>,
         progress: Progress,
         stop: CancellationToken,
     ) -> Result<Worker<F>, Error> {
-        let member = format!("{}-{n}", config.instance);
-        let id = format!("{}-{member}", config.group);
-        let session = Session::start(&config.connection, &id, &config.output.name)?;
-        let work = Arc::new(Mutex::new(Work::new(session)));
+        let member = session.id().to_owned();
+        let work = Arc::new(Mutex::new(Work::new(config.name, session)));
         let changes = Arc::new(Mutex::new(Changes::default()));
         let give_up = give_up(Arc::clone(&work), progress.clone());
-        let assignment = Assignment::new(config.input.name.clone(), Arc::clone(&changes), give_up);
+        let assignment = Assignment::new(&config.input, Arc::clone(&changes), give_up);
         let consumer = consumer_config(&config, &member).create_with_context(assignment);
         let consumer: Arc<Members> = Arc::new(consumer.map_err(hooklog_log::Error::Client)?);
         consumer.subscribe(&[&config.input.name]).map_err(Error::Consumer)?;
-        Ok(Worker { fold, config, consumer, changes, work, renewals: Renewals::default(), progress, stop })
+        let (renewals, failed_in_a_row, still_since) = (Renewals::default(), 0, None);
+        Ok(Worker { fold, config, consumer, changes, work, renewals, failed_in_a_row, still_since, progress, stop })
     }
 
     /// Works until told to stop; then commits what is open.
@@ -79,7 +82,7 @@ impl<F: Fold> Worker<F> {
         while !self.stop.is_cancelled() {
             self.turn()?;
         }
-        self.commit_if(|work| work.open_records() > 0)
+        self.commit_last()
     }
 
     fn turn(&mut self) -> Result<(), Error> {
@@ -88,11 +91,16 @@ impl<F: Fold> Worker<F> {
         let batch = self.gather(&consumer)?;
         if self.settle()? == Standing::Undone {
             // What was polled follows on records that have to be folded again: the consumer gives it again, too.
-            return Ok(());
+            return self.standstill();
         }
         self.fold_batch(&batch)?;
         let pace = self.config.pace;
-        self.commit_if(|work| pace.is_due(work.open_records(), work.waited()))
+        let is_due = |work: &Work| pace.is_due(work.open_records(), work.waited());
+        if is_due(&self.locked()) {
+            self.commit()?;
+        }
+        self.part_with_faulty()?;
+        self.standstill()
     }
 
     /// Takes what is at hand, waiting for the first record only. Group changes happen in here.
@@ -101,10 +109,13 @@ impl<F: Fold> Worker<F> {
             let work = self.locked();
             self.config.pace.poll(work.open_records(), work.waited(), QUIET)
         };
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH {
+        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
             match consumer.poll(wait) {
-                Some(Ok(message)) => batch.push(message),
+                Some(Ok(message)) => {
+                    bytes += message.payload_len();
+                    batch.push(message);
+                }
                 Some(Err(error)) if passing(&error) => break,
                 Some(Err(error)) => return Err(Error::Consumer(error)),
                 None => break,
@@ -116,20 +127,15 @@ impl<F: Fold> Worker<F> {
 
     /// Acts on what the group changed, and brings back what was undone. Off the poll, so that nothing is restored inside it.
     fn settle(&mut self) -> Result<Standing, Error> {
-        let changes = std::mem::take(&mut *lock(&self.changes));
-        if let Some(reason) = changes.broken {
-            tracing::error!(reason, "the group's assignment could not be taken");
-            return Err(Error::Consumer(KafkaError::Rebalance(RDKafkaErrorCode::State)));
-        }
-        if !changes.gained.is_empty() {
-            // Bringing a partition up takes longer than a transaction may stay open.
-            self.locked().give_up(&[]);
+        let due = self.take_due()?;
+        if !due.is_empty() {
+            self.locked().interrupt();
         }
         if self.locked().takes_renewal() {
             self.renew()?;
         }
-        for partition in changes.gained {
-            self.bring_up(partition)?;
+        for (partition, failures) in due {
+            self.bring_up(partition, failures)?;
         }
         if !self.locked().takes_rewind() {
             return Ok(Standing::AsPolled);
@@ -138,31 +144,11 @@ impl<F: Fold> Worker<F> {
         Ok(Standing::Undone)
     }
 
-    fn bring_up(&mut self, partition: Partition) -> Result<(), Error> {
-        let owned = recover(&*self.fold, &self.config, partition, &self.progress)?;
-        let at = owned.applied().offset();
-        self.locked().owned.insert(partition, owned);
-        self.seek(partition, at)?;
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&self.config.input.name, partition.0);
-        self.consumer.resume(&list).map_err(Error::Consumer)
-    }
-
-    /// The consumer goes back to what is applied: what was folded beyond it is folded again (I8).
-    fn rewind(&self) -> Result<(), Error> {
-        let all: Vec<_> = self.locked().owned.values().map(|o| (o.partition(), o.applied().offset())).collect();
-        all.into_iter().try_for_each(|(partition, at)| self.seek(partition, at))
-    }
-
-    /// A fetcher that has not started yet answers `State`: it is asked again until the deadline.
-    fn seek(&self, partition: Partition, at: Offset) -> Result<(), Error> {
-        let deadline = Instant::now() + SEEK;
-        loop {
-            match self.consumer.seek(&self.config.input.name, partition.0, At::Offset(at.0), Duration::from_secs(5)) {
-                Ok(()) => return Ok(()),
-                Err(error) if Instant::now() >= deadline => return Err(Error::Consumer(error)),
-                Err(_) => std::thread::yield_now(),
-            }
+    /// Waits before something is tried again.
+    fn rest(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.stop.is_cancelled() {
+            std::thread::sleep(LOOK);
         }
     }
 
@@ -184,53 +170,30 @@ impl<F: Fold> Worker<F> {
     ) -> Result<Standing, Error> {
         let work = Arc::clone(&self.work);
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        let inputs = match work.owned.get(&partition) {
-            Some(owned) => due(owned, messages)?,
-            // Polled before it was given up.
-            None => return Ok(Standing::AsPolled),
-        };
-        if inputs.is_empty() {
+        // Without a place: polled before it was given up, or behind a record that must not be folded.
+        let Some(place) = work.owned.get(&partition).and_then(|owned| owned.place()) else {
             return Ok(Standing::AsPolled);
-        }
-        match work.fold(&*self.fold, partition, &inputs)? {
-            Ok(()) => Ok(Standing::AsPolled),
-            Err(failure) => {
+        };
+        let (inputs, wrong) = due(place, messages, wall_clock());
+        let folded = if inputs.is_empty() { Ok(()) } else { work.fold(&*self.fold, partition, &inputs) };
+        let wrong = match folded {
+            Ok(()) => wrong,
+            Err(Trouble::Store(error)) => Some(error.into()),
+            Err(Trouble::Kafka(failure)) => {
                 drop(work);
-                self.undo(crate::outcome::Stage::Before, &failure)?;
-                Ok(Standing::Undone)
+                self.undo(Stage::Before, &failure)?;
+                return Ok(Standing::Undone);
             }
+        };
+        if let (Some(why), Some(owned)) = (wrong, work.owned.get_mut(&partition)) {
+            owned.fail(why);
         }
+        Ok(Standing::AsPolled)
     }
 
     fn locked(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The messages that are next in their partition, as the fold sees them.
-fn due<'m>(
-    owned: &super::owned::Owned,
-    messages: impl Iterator<Item = &'m BorrowedMessage<'m>>,
-) -> Result<Vec<Input<'m>>, Error> {
-    let (mut clock, mut inputs, now) = (owned.clock(), Vec::new(), wall_clock());
-    let mut expected: Option<Offset> = None;
-    for message in messages {
-        let offset = Offset(message.offset());
-        let is_next = expected.map_or_else(|| owned.expects(offset), |next| Ok(next == offset))?;
-        if !is_next {
-            if let Some(next) = expected.filter(|next| offset > *next) {
-                let (partition, expected) = (owned.partition(), hooklog_schemas::NextOffset(next.0));
-                return Err(Error::Gap { partition, expected, found: offset });
-            }
-            continue;
-        }
-        let input = Input::read(message, clock);
-        owned.check_clock(&input, now)?;
-        clock = input.time;
-        expected = Some(offset.next().offset());
-        inputs.push(input);
-    }
-    Ok(inputs)
 }
 
 /// Used to refuse a broker whose clock is wrong, and for nothing that is stored or decided by a fold.
@@ -259,8 +222,9 @@ fn passing(error: &KafkaError) -> bool {
 fn give_up(work: Arc<Mutex<Work>>, progress: Progress) -> super::assignment::GiveUp {
     Box::new(move |partitions| {
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.give_up(partitions);
+        // Before their stores are closed: another worker may have one open, and its progress told, an instant later.
         partitions.iter().for_each(|partition| progress.gone(*partition));
+        work.give_up(partitions);
     })
 }
 
@@ -268,7 +232,7 @@ fn consumer_config(config: &Config, member: &str) -> rdkafka::ClientConfig {
     let mut client = config.connection.client();
     client
         .set("group.id", &config.group)
-        .set("group.instance.id", format!("{}-{member}", config.group))
+        .set("group.instance.id", member)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")

@@ -6,21 +6,26 @@
 //! - [`program`]: [`Program`]: a running `hooklog`, which says when it is ready
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
 //! - [`records`]: topics and offsets as a plain client sees them
+//! - [`feed`]: [`Feed`]: load straight into `raw`
+//! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
 mod broker;
+mod feed;
 pub mod http;
 mod names;
 mod process;
 mod program;
 pub mod records;
+pub mod settings;
 mod site;
 mod up;
 mod wait;
 
 pub use broker::Broker;
+pub use feed::Feed;
 pub use names::unique_prefix;
 pub use process::Process;
 pub use program::{Program, Refused};

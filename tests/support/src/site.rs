@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hooklog_log::Topics;
+use hooklog_oracle::expected_events;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -56,6 +57,15 @@ impl Site {
     /// No directory can be made.
     pub fn on(broker: &Broker, binary: &str) -> Self {
         Self::new(binary, Some(broker.address().to_owned()), unique_prefix())
+    }
+
+    /// Another installation on the same topics: another machine of the same group.
+    ///
+    /// # Panics
+    /// No directory can be made, or the broker is this site's own.
+    pub fn beside(&self) -> Self {
+        let cluster = self.cluster.clone().expect("a broker that others use too");
+        Self::new(&self.binary, Some(cluster), self.prefix.clone())
     }
 
     /// With a broker of its own, that `up` starts.
@@ -190,6 +200,52 @@ impl Site {
         (records(brokers, &topics.raw()), records(brokers, &topics.events()))
     }
 
+    /// The transactional id of worker `n` of its processor, once that has run.
+    ///
+    /// # Panics
+    /// It has not.
+    #[track_caller]
+    pub fn transactional_id(&self, n: usize) -> String {
+        let instance = std::fs::read_to_string(self.data_dir().join("processor/instance"));
+        format!("{}-{}-{n}", self.group(), instance.expect("the processor has run here").trim())
+    }
+
+    /// The directory of the processor's stores.
+    ///
+    /// # Panics
+    /// There is none, or more than one.
+    #[track_caller]
+    pub fn stores(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.data_dir().join("processor")).expect("the processor has run here");
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut stores: Vec<_> = paths.filter(|path| path.is_dir()).collect();
+        assert_eq!(stores.len(), 1, "{stores:?}");
+        stores.remove(0)
+    }
+
+    /// `events` holds what the oracle says of `raw`, each once and nothing else, and `hooklog audit` agrees. Returns how
+    /// many events there are.
+    ///
+    /// # Panics
+    /// Something is missing, doubled or strange.
+    #[track_caller]
+    pub fn is_exact(&self, brokers: &str) -> usize {
+        let (raw, events) = self.processed(brokers);
+        let raw: Vec<_> = raw.iter().map(Record::as_raw).collect();
+        let position = |(partition, offset): (i32, i64)| format!("raw/{partition}/{offset}");
+        let mut expected: Vec<_> = expected_events(&raw).iter().map(|event| position(event.position)).collect();
+        let found =
+            events.iter().map(|event| event.header("hooklog_position").expect("every event has one").to_owned());
+        let mut found: Vec<_> = found.collect();
+        found.sort();
+        expected.sort();
+        let (lost, more) = (absent(&expected, &found), absent(&found, &expected));
+        assert!(lost.is_empty() && more.is_empty(), "lost: {lost:?}, not asked for: {more:?}");
+        assert_eq!(found.len(), expected.len(), "some came twice");
+        self.audit();
+        found.len()
+    }
+
     /// The broker that a crash may have left, from the record that is kept of it.
     pub fn recorded_broker(&self) -> Option<Process> {
         let record = std::fs::read(self.data_dir().join("broker/process.json")).ok()?;
@@ -203,6 +259,11 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.recorded_broker().inspect(Process::kill);
     }
+}
+
+/// What is in the one and not in the other; both sorted.
+fn absent<'a>(of: &'a [String], from: &[String]) -> Vec<&'a str> {
+    of.iter().filter(|one| from.binary_search(one).is_err()).map(String::as_str).collect()
 }
 
 /// What `run.json` in a data directory says.

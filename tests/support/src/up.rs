@@ -64,6 +64,28 @@ impl Up {
         http::get(self.address("query"), path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// The sum of a metric over all series whose labels hold `label`.
+    ///
+    /// # Panics
+    /// Nobody answers.
+    #[track_caller]
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.get("/metrics").body;
+        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Waits until the program's log holds `words`, and returns the line.
+    ///
+    /// # Panics
+    /// It does not in time.
+    #[track_caller]
+    pub fn says(&self, words: &str) -> String {
+        wait_until(&format!("the log says {words:?}"), || {
+            self.program.stderr().lines().find(|line| line.contains(words)).map(str::to_owned)
+        })
+    }
+
     /// Posts a webhook, signed with the secret of the data directory.
     ///
     /// # Panics

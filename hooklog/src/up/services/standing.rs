@@ -2,6 +2,7 @@
 
 use hooklog_projector::Projector;
 use hooklog_projector::generations::rules_file::OnDisk;
+use hooklog_schemas::Partition;
 use hooklog_task::Progress;
 use serde_json::{Map, Value, json};
 
@@ -52,6 +53,10 @@ impl Standing {
 }
 
 fn processor(progress: &Progress) -> Value {
-    let row = |at: hooklog_task::progress::Standing| json!({ "next": at.next, "restoring": at.restoring, "folded": at.folded, "emitted": at.emitted });
-    progress.all().into_iter().map(|(partition, at)| (partition.to_string(), row(at))).collect()
+    let stopped = progress.stopped_for();
+    let row = |(partition, at): (Partition, hooklog_task::progress::Standing)| {
+        let row = json!({ "next": at.next, "restoring": at.restoring, "stopped": stopped.get(&partition), "folded": at.folded, "emitted": at.emitted });
+        (partition.to_string(), row)
+    };
+    progress.all().into_iter().map(row).collect()
 }

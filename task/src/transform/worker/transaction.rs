@@ -1,22 +1,30 @@
 //! The open transaction and what it covers. Every way out of it is here: commit, abort, renew.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use hooklog_log::committed::{Committed, listed};
-use hooklog_log::native::Failure;
+use hooklog_log::native::{Class, Failure};
 use hooklog_schemas::Partition;
+use hooklog_store::Error as StoreError;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{OwnedByPartition, Session, Worker};
 use crate::error::Error;
+use crate::fault;
 use crate::fold::Fold;
 use crate::input::Input;
+use crate::measure;
 use crate::outcome::{self, Next, Stage};
+use crate::progress::Progress;
+use crate::transform::owned::Owned;
+
+/// How often in a row a transaction may fail before that is more than bad luck.
+const OFTEN: u32 = 5;
 
 /// What a worker and its group callbacks share.
 pub(super) struct Work {
+    task: &'static str,
     session: Session,
     pub(super) owned: OwnedByPartition,
     open: Option<Open>,
@@ -29,9 +37,17 @@ struct Open {
     records: usize,
 }
 
+/// Why a batch was not taken.
+pub(super) enum Trouble {
+    /// Kafka's: the transaction has to be undone.
+    Kafka(Failure),
+    /// The partition's own: nothing of the batch was folded.
+    Store(StoreError),
+}
+
 impl Work {
-    pub(super) fn new(session: Session) -> Work {
-        Work { session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false }
+    pub(super) fn new(task: &'static str, session: Session) -> Work {
+        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false }
     }
 
     pub(super) fn open_records(&self) -> usize {
@@ -51,32 +67,44 @@ impl Work {
         std::mem::take(&mut self.renew)
     }
 
-    /// Folds and queues the outputs, in a transaction that is begun where none is open. The outer error ends the task;
-    /// the inner one is Kafka's, and the transaction has to be undone.
+    /// Folds and queues the outputs, in a transaction that is begun where none is open.
     pub(super) fn fold<F: Fold>(
         &mut self,
         fold: &F,
         partition: Partition,
         inputs: &[Input<'_>],
-    ) -> Result<Result<(), Failure>, Error> {
+    ) -> Result<(), Trouble> {
         let owned = self.owned.get_mut(&partition).expect("asked for by the caller");
         if self.open.is_none() {
-            if let Err(failure) = self.session.begin() {
-                return Ok(Err(failure));
-            }
+            self.session.begin().map_err(Trouble::Kafka)?;
             self.open = Some(Open { since: Instant::now(), records: 0 });
         }
-        let effects = owned.fold(fold, inputs)?;
+        let effects = owned.fold(fold, inputs).map_err(Trouble::Store)?;
         self.open.iter_mut().for_each(|open| open.records += inputs.len());
-        Ok(effects.produce.iter().try_for_each(|record| self.session.send(record)))
+        effects.produce.iter().try_for_each(|record| self.session.send(record)).map_err(Trouble::Kafka)
     }
 
     /// Gives up `partitions` with nothing open (I6): what the transaction held of others is folded again.
     pub(super) fn give_up(&mut self, partitions: &[Partition]) {
         if self.open.is_some() {
+            tracing::info!(records = self.open_records(), "partitions are given up: what is open is undone");
             self.abort();
         }
         self.owned.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    /// Leaves nothing open and has everything read again. Bringing a partition up takes longer than a transaction may stay
+    /// open; and what was polled since it came in does not follow on anything.
+    pub(super) fn interrupt(&mut self) {
+        if self.open.is_some() {
+            self.abort();
+        }
+        self.undone();
+    }
+
+    /// What is open is nobody's business any more: the process ends, and the next one finds out.
+    pub(super) fn abandon(&mut self) {
+        self.open = None;
     }
 
     /// Undoes the transaction in every partition that it covers. An abort that fails leaves it to the next producer.
@@ -85,13 +113,41 @@ impl Work {
             tracing::warn!(%failure, "the transaction could not be aborted; a new producer will end it");
             self.renew = true;
         }
+        measure::ended(self.task, measure::ABORTED);
         self.undone();
     }
 
     fn undone(&mut self) {
         self.open = None;
         self.rewind = true;
-        self.owned.values_mut().for_each(super::super::owned::Owned::undo);
+        self.owned.values_mut().for_each(Owned::undo);
+    }
+
+    /// Takes out what has a fault and nothing open.
+    pub(super) fn take_faulty(&mut self) -> Vec<(Partition, Error)> {
+        let fault = |(partition, owned): (&Partition, &mut Owned)| Some((*partition, owned.take_fault()?));
+        let faulty: Vec<_> = self.owned.iter_mut().filter_map(fault).collect();
+        // Their stores are closed by this.
+        faulty.iter().for_each(|(partition, _)| drop(self.owned.remove(partition)));
+        faulty
+    }
+
+    /// The commit is known: now, and only now, the stores follow (I2). One that cannot is behind what is committed, and
+    /// nothing may be folded over it: it is taken out, which closes it, and given back with its reason.
+    fn apply(&mut self, progress: &Progress) -> Vec<(Partition, Error)> {
+        self.open = None;
+        let mut failed = Vec::new();
+        for (partition, owned) in self.owned.iter_mut().filter(|(_, owned)| owned.uncommitted().is_some()) {
+            let applied = owned.apply();
+            if let Ok((folded, emitted)) = applied {
+                progress.reached(*partition, owned.applied(), folded, emitted);
+            }
+            if let Err(error) = applied.map(drop).and_then(|()| owned.drop_expired(Instant::now())) {
+                failed.push((*partition, error.into()));
+            }
+        }
+        failed.iter().for_each(|(partition, _)| drop(self.owned.remove(partition)));
+        failed
     }
 }
 
@@ -101,65 +157,95 @@ fn is_refused(failure: &Failure) -> bool {
     matches!(failure.code, Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId)
 }
 
+/// What ended a transaction otherwise than by a commit.
+type Failed = (Stage, Failure);
+
 impl<F: Fold> Worker<F> {
-    /// Commits the open transaction where `due` says so, then applies what it covered.
-    pub(super) fn commit_if(&mut self, due: impl Fn(&Work) -> bool) -> Result<(), Error> {
-        if !due(&self.locked()) {
-            return Ok(());
-        }
-        match self.commit()? {
-            Ok(()) => self.apply(),
+    /// Commits the open transaction, then applies what it covered.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        let began = Instant::now();
+        match self.try_commit()? {
+            Ok(()) => {
+                measure::committed(self.config.name, began.elapsed());
+                self.failed_in_a_row = 0;
+                let failed = self.locked().apply(&self.progress);
+                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))
+            }
             Err((stage, failure)) => self.undo(stage, &failure),
         }
     }
 
+    /// Commits what is open when the task is told to stop. Where that fails nothing is mended any more.
+    pub(super) fn commit_last(&mut self) -> Result<(), Error> {
+        if self.locked().open_records() == 0 {
+            return Ok(());
+        }
+        match self.try_commit()? {
+            Ok(()) => match self.locked().apply(&self.progress).into_iter().next() {
+                Some((_, why)) => Err(why),
+                None => Ok(()),
+            },
+            Err((stage, failure)) => {
+                tracing::warn!(%failure, ?stage, "the last transaction failed; the next start finds out what became of it");
+                self.locked().abandon();
+                Ok(())
+            }
+        }
+    }
+
     /// Outputs are queued already; offsets go last, since the coordinator makes them wait right after a commit.
-    fn commit(&self) -> Result<Result<(), (Stage, Failure)>, Error> {
+    fn try_commit(&self) -> Result<Result<(), Failed>, Error> {
         let work = self.locked();
         let stamp = self.config.stamp(&*self.fold).to_string();
-        let next = |owned: &super::super::owned::Owned| {
+        let next = |owned: &Owned| {
             let next = owned.uncommitted()?;
             Some(Committed { partition: owned.partition(), next, metadata: stamp.clone() })
         };
         let offsets: Vec<Committed> = work.owned.values().filter_map(next).collect();
         let offsets = listed(&self.config.input.name, &offsets)?;
-        let Some(group) = self.consumer.group_metadata() else {
-            return Err(Error::Consumer(rdkafka::error::KafkaError::Canceled));
-        };
+        let Some(group) = self.consumer.group_metadata() else { return Err(Error::Consumer(KafkaError::Canceled)) };
+        if let Some(failure) = self.cannot_commit(&work) {
+            return Ok(Err((Stage::Before, failure)));
+        }
         if let Err(failure) = work.session.send_offsets(&offsets, &group) {
             let stage = if is_refused(&failure) { Stage::Before } else { Stage::Offsets };
             return Ok(Err((stage, failure)));
         }
-        Ok(work.session.commit().map_err(|failure| (Stage::End, failure)))
+        let stage = || if work.session.is_spoiled() { Stage::Before } else { Stage::End };
+        Ok(work.session.commit().map_err(|failure| (stage(), failure)))
     }
 
-    /// The commit is known: now, and only now, the stores follow (I2).
-    fn apply(&mut self) -> Result<(), Error> {
-        let work = std::sync::Arc::clone(&self.work);
-        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.open = None;
-        for (partition, owned) in &mut work.owned {
-            if owned.uncommitted().is_none() {
-                continue;
-            }
-            let (folded, emitted) = owned.apply()?;
-            self.progress.reached(*partition, owned.applied(), folded, emitted);
-            owned.drop_expired(Instant::now())?;
+    /// What is known before anything is asked of the coordinator: offsets that are not sent cannot be late.
+    fn cannot_commit(&self, work: &Work) -> Option<Failure> {
+        let because = |code, text: &str| Some(Failure { class: Class::Abortable, code, text: text.to_owned() });
+        if self.consumer.assignment_lost() {
+            return because(RDKafkaErrorCode::AssignmentLost, "the group took the partitions away");
         }
-        Ok(())
+        if work.session.is_spoiled() {
+            return because(RDKafkaErrorCode::Inconsistent, "a record was not delivered");
+        }
+        None
     }
 
     /// Undoes what is open after `failure`, by what it leaves behind.
     pub(super) fn undo(&mut self, stage: Stage, failure: &Failure) -> Result<(), Error> {
-        tracing::warn!(%failure, ?stage, "the transaction failed");
+        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        let in_a_row = self.failed_in_a_row;
+        tracing::warn!(%failure, ?stage, in_a_row, "the transaction failed; its records are folded again");
+        if in_a_row >= OFTEN {
+            tracing::error!(%failure, in_a_row, "nothing is committed: what does `events` refuse, or is the coordinator gone?");
+        }
         match outcome::after(stage, failure.class) {
             Next::Abort => self.locked().abort(),
             Next::Renew => {
+                measure::ended(self.config.name, measure::UNKNOWN);
                 let mut work = self.locked();
                 work.undone();
                 work.renew = true;
             }
         }
+        // What was refused once is likely to be refused again at once.
+        self.rest(fault::pause(self.failed_in_a_row));
         self.settle().map(drop)
     }
 
@@ -171,13 +257,14 @@ impl<F: Fold> Worker<F> {
             return Err(Error::Contended { id });
         }
         tracing::warn!(id, "renewing the producer");
-        let session = Session::start(&self.config.connection, &id, &self.config.output.name)?;
+        measure::renewed(self.config.name);
+        let session = Session::start(&self.config.connection, &id, &self.config.output.name, &self.stop)?;
         let owned = {
             let mut work = self.locked();
             work.session = session;
             std::mem::take(&mut work.owned)
         };
         let partitions: Vec<Partition> = owned.into_keys().collect();
-        partitions.into_iter().try_for_each(|partition| self.bring_up(partition))
+        partitions.into_iter().try_for_each(|partition| self.bring_up(partition, 0))
     }
 }

@@ -1,0 +1,64 @@
+//! Commits of which nobody knows whether they happened: a new producer ends what is open, and N tells (I7).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use hooklog_task::measure::{COMMITTED, RENEWALS, TRANSACTIONS, UNKNOWN};
+use hooklog_test_support::{Broker, Feed, Site, Up, wait_until, wait_until_within};
+use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
+use rustix::process::Signal;
+
+const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
+const ANSWER: Duration = Duration::from_secs(30);
+/// More than a transaction may take. A call that has no end of its own waits for the broker instead.
+const STOPPED: Duration = Duration::from_secs(14);
+
+fn ended(up: &Up, outcome: &str) -> f64 {
+    up.metric(TRANSACTIONS, &format!("outcome=\"{outcome}\""))
+}
+
+/// As a second owner of the id does it: whatever the first one has open is aborted, and it is refused from now on.
+fn fence(site: &Site, worker: usize) {
+    let mut config = Broker::shared(HOOKLOG).client();
+    config.set("transactional.id", site.transactional_id(worker));
+    let stranger: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+    stranger.init_transactions(ANSWER).unwrap();
+}
+
+#[test]
+fn a_producer_that_is_fenced_in_the_middle_of_its_work_is_renewed_and_nothing_is_lost_or_doubled() {
+    let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
+    let up = site.up();
+    let feed = Feed::start(up.brokers(), &site.topics().raw(), 4, "fenced");
+    for round in [1.0, 2.0, 3.0] {
+        let before = ended(&up, COMMITTED);
+        wait_until("it commits", || (ended(&up, COMMITTED) > before).then_some(()));
+        fence(&site, 0);
+        wait_until("its producer is renewed", || (up.metric(RENEWALS, "processor") >= round).then_some(()));
+    }
+    let line = up.says("the transaction failed");
+    assert!(line.contains("stage="), "{line}");
+    let sent = feed.stop();
+    assert_eq!(site.is_exact(up.brokers()), sent);
+    assert!(up.program.stop().success());
+}
+
+#[test]
+fn a_broker_that_is_silent_for_longer_than_a_transaction_may_take_costs_time_and_nothing_else() {
+    let site = Site::alone(HOOKLOG);
+    let up = site.up();
+    let feed = Feed::start(up.brokers(), &site.topics().raw(), 4, "silent");
+    wait_until("something is committed", || (ended(&up, COMMITTED) > 10.0).then_some(()));
+    let broker = up.broker();
+    broker.signal(Signal::STOP);
+    let failed = || up.program.stderr().contains("the transaction failed").then_some(());
+    wait_until_within(STOPPED, failed);
+    broker.signal(Signal::CONT);
+    wait_until("an outcome was unknown", || (ended(&up, UNKNOWN) > 0.0).then_some(()));
+    let before = ended(&up, COMMITTED);
+    wait_until("it commits again", || (ended(&up, COMMITTED) > before).then_some(()));
+    let sent = feed.stop();
+    assert_eq!(site.is_exact(up.brokers()), sent);
+    assert!(up.program.stop().success());
+}
