@@ -66,7 +66,7 @@ impl Cli {
             Command::Process(args) => up::run(Roles::Process(args), &self.common),
             Command::Project(args) => up::run(Roles::Project(args), &self.common),
             Command::Rebuild => rebuild::run(&self.common),
-            Command::Send(args) => send::run(args),
+            Command::Send(args) => send::run(&args, &self.common),
             Command::Config(command) => command.run(&self.common),
             Command::Audit(args) => audit::run(&args, &self.common),
             Command::Tail(args) => inspect::tail(&args, &self.common),

@@ -34,7 +34,10 @@ use hooklog_ingest::{Limits, Source};
 use hooklog_log::{Connection, Topics};
 
 pub(crate) use common::{Common, Flags};
+pub(crate) use layers::unreadable;
 pub(crate) use problem::Invalid;
+#[cfg(test)]
+pub(crate) use resolve::resolve;
 pub(crate) use resolve::{load, settings};
 
 use kafka::Properties;

@@ -37,7 +37,11 @@ const STOP: Duration = Duration::from_secs(10);
 
 /// Runs `roles` until a signal, or until one of them ends. Makes its own runtime.
 pub(crate) fn run(roles: Roles, common: &Common) -> anyhow::Result<ExitCode> {
-    let settings = settings::load(&roles.flags(common)).settings?;
+    let resolved = settings::load(&roles.flags(common));
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    let settings = resolved.settings?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(serve(&roles, settings, common.json));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -11,8 +11,10 @@ pub enum Error {
         "a signing secret is empty: give the endpoint's whsec_..., from Stripe's dashboard or `stripe listen --print-secret`"
     )]
     EmptySecret,
-    /// A signing secret has white space in it.
-    #[error("a signing secret contains white space: give the whsec_... alone, without blanks or line ends")]
+    /// A signing secret has white space or something else in it that nobody sees.
+    #[error(
+        "a signing secret contains white space or an invisible character: give the whsec_... alone, without blanks, line ends or a byte order mark"
+    )]
     SecretWithWhiteSpace,
     /// A source's name cannot be a part of a path.
     #[error(

@@ -49,7 +49,8 @@ impl Source {
         format!("/webhooks/{}", self.name)
     }
 
-    pub(crate) fn secrets(&self) -> &[Secret] {
+    /// All that may sign, at least one.
+    pub fn secrets(&self) -> &[Secret] {
         &self.secrets
     }
 }

@@ -52,6 +52,28 @@ mod tests {
         }
     }
 
+    /// Computed by `Utils.murmur2` and `Utils.toPositive` of kafka-clients 4.3.1: its bytes are signed, ours are not.
+    #[test]
+    fn keys_beyond_ascii_go_where_the_java_client_puts_them() {
+        for (key, hash, of_4, of_12) in [
+            ("stripe/live/cus_9s6XKzkNRiz8i3", -1_632_613_321, 3, 7),
+            ("acct_1/test/größe", -848_182_662, 2, 2),
+            ("東京", -1_368_386_005, 3, 7),
+            ("stripe/live/\u{1f600}", -1_256_707_186, 2, 10),
+            ("é", 186_971_271, 3, 3),
+            ("ab\0", 1_167_978_161, 1, 5),
+            ("\u{7f}\u{80}\u{ff}", -1_995_144_424, 0, 4),
+            ("", 275_646_681, 1, 9),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key:?}");
+            let at = |pinned| partition_for(key.as_bytes(), pinned).0;
+            assert_eq!((at(4), at(12)), (of_4, of_12), "{key:?}");
+        }
+        assert_eq!(murmur2(b"\xff\xfe\xfd").cast_signed(), 998_637_092);
+        let upper: Vec<u8> = (128..=255).collect();
+        assert_eq!(murmur2(&upper).cast_signed(), 872_916_902);
+    }
+
     #[test]
     fn every_partition_is_within_the_pinned_count() {
         for n in 0..1000_u32 {

@@ -3,6 +3,7 @@
 //! Stripe adds types, versions and values without notice, so everything but the id is optional and a field of an
 //! unexpected shape counts as absent. The bytes themselves are kept elsewhere and never written anew from here.
 
+mod patient;
 mod read;
 
 use std::borrow::Cow;
@@ -14,6 +15,9 @@ use crate::ids::Millis;
 /// Ids longer than this are no ids: Stripe promises at most 255 characters.
 /// <https://docs.stripe.com/upgrades#what-changes-does-stripe-consider-to-be-backwards-compatible>
 pub const ID_MAX: usize = 255;
+
+/// `object` of a thin event. <https://docs.stripe.com/event-destinations>
+const THIN: &str = "v2.core.event";
 
 /// What the pipeline reads of a body. Where a key stands twice, the first one counts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,18 +72,15 @@ pub enum Unusable {
 impl<'a> Envelope<'a> {
     /// Reads a body as it came over the wire: an optional byte order mark, one JSON object, white space.
     ///
-    /// A body that is not UTF-8 is read with replacement characters in the place of what is broken: its id and references
-    /// are ASCII, and an invoice's memo in Latin-1 is no reason to lose an invoice.
+    /// A body that is not UTF-8 is read with replacement characters in the place of what is broken: its references are
+    /// ASCII, and an invoice's memo in Latin-1 is no reason to lose an invoice. Its id must be UTF-8 all the same.
     ///
     /// # Errors
     /// [`Unusable`] says what keeps the body from being an event.
     pub fn read(body: &'a [u8]) -> Result<Envelope<'a>, Unusable> {
         let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         match read::envelope(json) {
-            Err(Unusable::NotJson(error)) => match String::from_utf8_lossy(json) {
-                Cow::Borrowed(_) => Err(error.into()),
-                Cow::Owned(repaired) => read::envelope(repaired.as_bytes()).map(Envelope::into_owned),
-            },
+            Err(Unusable::NotJson(_)) => patient::envelope(json),
             read => read,
         }
     }

@@ -90,11 +90,42 @@ mod tests {
         check(r#"{"object":"entitlements.active_entitlement_summary","customer":"cus_1"}"#, "cus_1");
     }
 
+    /// As the API leaves them: with a customer that is null, deleted, absent or of another shape.
+    #[test]
+    fn without_a_customer_the_object_is_its_own_subject() {
+        for kind in ["tax_id", "discount", "source", "subscription", "subscription_item", "invoice", "invoiceitem"] {
+            for customer in ["", r#","customer":null"#, r#","customer":"""#, r#","customer":7"#, r#","customer":{}"#] {
+                check(&format!(r#"{{"object":"{kind}","id":"x_1"{customer}}}"#), "x_1");
+            }
+            let deleted = r#"{"id":"cus_1","object":"customer","deleted":true}"#;
+            check(&format!(r#"{{"object":"{kind}","id":"x_1","customer":{deleted}}}"#), "cus_1");
+        }
+        check(r#"{"object":"cash_balance","customer":null}"#, "evt_1");
+        check(r#"{"object":"customer","id":"cus_1","deleted":true}"#, "cus_1");
+        check(r#"{"object":"customer","id":"cus_1","customer":"cus_2"}"#, "cus_1");
+        check(r#"{"object":"discount","id":"","customer":"cus_1"}"#, "cus_1");
+    }
+
+    /// The type of the object decides, and `source` is the type of a source, not of a card that is used as one.
+    #[test]
+    fn what_only_looks_like_a_row_of_the_table_is_its_own_subject() {
+        for kind in ["card", "bank_account", "Subscription", "customer_balance_transaction", "customer_session"] {
+            check(&format!(r#"{{"object":"{kind}","id":"x_1","customer":"cus_1"}}"#), "x_1");
+        }
+        for kind in ["issuing.dispute", "fee_refund", "terminal.refund", "payment_record"] {
+            check(&format!(r#"{{"object":"{kind}","id":"x_1","payment_intent":"pi_1","charge":"ch_1"}}"#), "x_1");
+        }
+        check(r#"{"object":["subscription"],"id":"x_1","customer":"cus_1"}"#, "x_1");
+        check(r#"{"id":"x_1","customer":"cus_1"}"#, "x_1");
+    }
+
     #[test]
     fn payments_go_to_their_root() {
         check(r#"{"object":"payment_intent","id":"pi_1","customer":"cus_1"}"#, "pi_1");
         check(r#"{"object":"charge","id":"ch_1","payment_intent":"pi_1","customer":"cus_1"}"#, "pi_1");
         check(r#"{"object":"charge","id":"ch_1","payment_intent":null}"#, "ch_1");
+        check(r#"{"object":"charge","id":"ch_1","payment_intent":{"id":"pi_1","latest_charge":"ch_1"}}"#, "pi_1");
+        check(r#"{"object":"payment_intent","id":"pi_1","payment_intent":"pi_2","charge":"ch_1"}"#, "pi_1");
         for kind in ["refund", "dispute", "review", "radar.early_fraud_warning"] {
             check(&format!(r#"{{"object":"{kind}","id":"x_1","charge":"ch_1","payment_intent":"pi_1"}}"#), "pi_1");
             check(&format!(r#"{{"object":"{kind}","id":"x_1","charge":{{"id":"ch_1"}}}}"#), "ch_1");
@@ -105,6 +136,12 @@ mod tests {
             "pi_1",
         );
         check(r#"{"object":"invoice_payment","id":"inpay_1","payment":{"type":"charge","charge":"ch_1"}}"#, "ch_1");
+        check(
+            r#"{"payment":{"charge":{"id":"ch_1"},"payment_intent":{"id":"pi_1"}},"object":"invoice_payment","id":"inpay_1"}"#,
+            "pi_1",
+        );
+        check(r#"{"object":"invoice_payment","id":"inpay_1","payment":{"type":"payment_record"}}"#, "inpay_1");
+        check(r#"{"object":"refund","id":"re_1","payment":{"payment_intent":"pi_1"}}"#, "re_1");
     }
 
     #[test]
@@ -142,5 +179,17 @@ mod tests {
         let body = br#"{"id":"evt_1","account":"acct_7","data":{"object":{"object":"product","id":"gold"}}}"#;
         let event = Envelope::read(body).expect("readable");
         assert_eq!(Subject::of(&event, "stripe").to_string(), "acct_7/test/gold");
+        for (account, livemode, key) in [
+            ("", "", "eu/test/gold"),
+            (r#""account":null,"#, r#""livemode":true,"#, "eu/live/gold"),
+            (r#""account":"","#, r#""livemode":"true","#, "eu/test/gold"),
+            (r#""account":{"id":"acct_7"},"#, r#""livemode":1,"#, "eu/test/gold"),
+            (r#""account":"acct_7","#, r#""livemode":true,"#, "acct_7/live/gold"),
+        ] {
+            let object = r#""data":{"object":{"object":"product","id":"gold","account":"acct_8","livemode":true}}"#;
+            let body = format!(r#"{{"id":"evt_1",{account}{livemode}{object}}}"#);
+            let event = Envelope::read(body.as_bytes()).expect("readable");
+            assert_eq!(Subject::of(&event, "eu").to_string(), key, "{body}");
+        }
     }
 }

@@ -8,6 +8,13 @@ use hooklog_test_support::{Broker, Site};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 
+/// Something that the views want, with an odd value in it.
+fn of_a_customer(id: &str, odd: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","type":"customer.deleted","created":1,"data":{{"object":{{"odd":{odd},"id":"cus_{id}","object":"customer"}}}}}}"#
+    )
+}
+
 /// What some program between here and there would have liked to tidy up, by the id in it.
 fn bodies() -> BTreeMap<&'static str, Vec<u8>> {
     let text = |text: &str| text.as_bytes().to_vec();
@@ -19,6 +26,9 @@ fn bodies() -> BTreeMap<&'static str, Vec<u8>> {
         ("evt_twice", text("{\"id\":\"evt_twice\",\"a\":1,\"a\":2,\"id\":\"evt_other\"}")),
         ("evt_numbers", text("{\"id\":\"evt_numbers\",\"n\":[1.0,1e2,-0,0.10,123456789012345678901234567890]}")),
         ("evt_latin", b"{\"id\":\"evt_latin\",\"name\":\"Z\xff\xfe\xe9\"}\n".to_vec()),
+        ("evt_half", text(r#"{"id":"evt_half","type":"\ud800","data":{"object":{"\udfff":"\udc00"}}}"#)),
+        ("evt_huge", text(&of_a_customer("evt_huge", "-1e999"))),
+        ("evt_deep", text(&of_a_customer("evt_deep", &("[".repeat(50_000) + &"]".repeat(50_000))))),
         ("evt_zero", text("{\"id\":\"evt_zero\",\"text\":\"\\u0000\u{7f}\"}\n")),
         (
             "evt_all",
@@ -44,6 +54,7 @@ fn the_bytes_of_every_odd_body_are_the_same_in_raw_and_in_events() {
     let of_events: BTreeMap<_, _> = events.iter().map(|event| (id(event), event.value.clone())).collect();
     assert_eq!(of_events, bodies.into_iter().map(|(id, body)| (id.to_owned(), body)).collect());
     assert_eq!(events.len(), raw.len());
+    up.views_follow();
 }
 
 #[test]

@@ -16,6 +16,8 @@ use hooklog_log::{Connection, Topics, partition_for};
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Namespace, RawPosition};
 use hooklog_test_support::{Broker, Program, unique_prefix, wait_until};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
@@ -355,6 +357,33 @@ fn a_topic_that_is_not_there_is_503_and_is_not_made_by_writing_to_it() {
     let consumer: BaseConsumer = broker.client().set("group.id", "e2e").create().unwrap();
     let all = consumer.fetch_metadata(None, PATIENCE).unwrap();
     assert!(!all.topics().iter().any(|topic| topic.name() == ingest.topics.raw()));
+}
+
+/// The broker answers and refuses: as where too few replicas are in sync, or where only reading is allowed.
+#[test]
+fn a_topic_that_takes_no_writes_is_503_until_it_does() {
+    let broker = Broker::shared(HOOKLOG);
+    let ingest = Ingest::ready(broker.address());
+    let in_sync = |count: &str| {
+        let admin: AdminClient<DefaultClientContext> = broker.client().create().unwrap();
+        let topic = ingest.topics.raw();
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("min.insync.replicas", count);
+        let altered = ingest.runtime.block_on(admin.alter_configs([&change], &AdminOptions::new())).unwrap();
+        assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    };
+    in_sync("2");
+    let refused = wait_until("the topic refuses", || {
+        let answer = ingest.post(br#"{"id":"evt_refused"}"#);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!((refused.status, refused.head.contains("retry-after: ")), (503, true), "{refused:?}");
+    in_sync("1");
+    let body = br#"{"id":"evt_taken"}"#;
+    let position = wait_until("the topic takes it", || {
+        let answer = ingest.post(body);
+        (answer.status == 200).then(|| answer.position())
+    });
+    assert_eq!(ingest.raw()[&position].value, body);
 }
 
 #[test]

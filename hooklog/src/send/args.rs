@@ -37,18 +37,15 @@ pub(crate) struct Args {
     /// Write the bodies to standard output, a line each, instead of posting them.
     #[arg(long, conflicts_with_all = ["url", "rate", "retry", "acks"])]
     pub(super) print: bool,
-    /// Where to post [default: the running `hooklog up`, else http://127.0.0.1:8080/webhooks/stripe].
+    /// Where to post [default: the running `hooklog up`, else ingest_addr of the settings].
     #[arg(long)]
     pub(super) url: Option<String>,
-    /// The endpoint's signing secret, whsec_... [default: HOOKLOG_STRIPE_SECRET, else what `hooklog up` made].
+    /// The endpoint's signing secret, whsec_... [default: the one of the settings, else what `hooklog up` made].
     #[arg(long, value_name = "WHSEC", hide_default_value = true)]
     pub(super) secret: Option<SecretString>,
-    /// A file that holds the secret [also: HOOKLOG_STRIPE_SECRET_FILE].
+    /// A file that holds the secret.
     #[arg(long, value_name = "FILE")]
     pub(super) secret_file: Option<PathBuf>,
-    /// The data directory of the `hooklog up` to send to.
-    #[arg(long, value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
     /// Posts a second, whatever the answers take; latency then counts from when a post was due [default: as fast as answers come].
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub(super) rate: Option<f64>,
@@ -64,9 +61,6 @@ pub(crate) struct Args {
     /// Append the id of each acknowledged event to this file, as it comes.
     #[arg(long, value_name = "FILE")]
     pub(super) acks: Option<PathBuf>,
-    /// Report as one JSON object.
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hooklog_ingest::{Secret, signature};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::retry::Answer;
-use super::signature;
 use super::target::Target;
 
 /// From the connection to the end of the answer.
@@ -24,7 +23,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 pub(super) struct Poster {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
-    secret: SecretString,
+    secret: Secret,
 }
 
 /// An answer and the first words of its body.
@@ -55,7 +54,7 @@ impl Poster {
     }
 
     async fn exchange(&self, body: Bytes, now: i64) -> Result<Reply, Error> {
-        let signature = signature::header(self.secret.expose_secret().as_bytes(), now, &body);
+        let signature = signature::sign(&self.secret, now, &body);
         let request = Request::post(self.uri.clone())
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .header("stripe-signature", signature)

@@ -4,6 +4,7 @@
 //! `run` posts them through `client`, `retry` decides what becomes of each, `tally` counts.
 
 mod acks;
+mod ahead;
 mod args;
 mod client;
 mod delivery;
@@ -12,7 +13,6 @@ mod own;
 mod progress;
 mod retry;
 mod run;
-mod signature;
 mod tally;
 mod target;
 #[cfg(test)]
@@ -23,6 +23,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::settings::{self, Common};
+use crate::signals;
 
 pub(crate) use args::Args;
 
@@ -44,18 +47,18 @@ const NOBODY_THERE: u8 = 3;
 const EVENTS_OF_A_CUSTOMER: u64 = 25;
 
 /// Runs the command to its end. Makes its own runtime: not to be called from within one.
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
     // Not locked: the log and the progress bar write to standard error from other threads while this one waits for them.
     let (mut out, mut errors) = (anstream::stdout(), anstream::stderr());
     if args.print {
         let mut out = BufWriter::with_capacity(1 << 18, std::io::stdout().lock());
-        return execute(&args, &mut out, &mut errors).map(ExitCode::from);
+        return execute(args, common, &mut out, &mut errors).map(ExitCode::from);
     }
-    execute(&args, &mut out, &mut errors).map(ExitCode::from)
+    execute(args, common, &mut out, &mut errors).map(ExitCode::from)
 }
 
 /// The command with its outputs given; returns its exit code.
-fn execute(args: &Args, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
+fn execute(args: &Args, common: &Common, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
     let posts = match posts(args) {
         Ok(posts) => posts,
         Err(error) => return refuse(errors, &format!("{error:#}")),
@@ -63,17 +66,20 @@ fn execute(args: &Args, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u
     if args.print {
         return print(posts, out, errors);
     }
-    let (setup, url) = match setup(args, posts) {
+    let (setup, url) = match setup(args, common, posts) {
         Ok(ready) => ready,
         Err(complaint) => return refuse(errors, &format!("{complaint:#}")),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(run::run(setup, interrupted()));
-    tell(&outcome, &url, args.json, out, errors)
+    let outcome = runtime.block_on(async {
+        let stop = signals::cancel_on_signals().context("signals cannot be heard")?;
+        anyhow::Ok(run::run(setup, stop.cancelled_owned()).await)
+    })?;
+    tell(&outcome, &url, common.json, out, errors)
 }
 
-fn setup(args: &Args, posts: Posts) -> Result<(Setup, String)> {
-    let target = target::resolve(args, &|name| std::env::var_os(name)).map_err(anyhow::Error::msg)?;
+fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, String)> {
+    let target = target::resolve(args, &settings::settings(common)?).map_err(anyhow::Error::msg)?;
     let url = target.uri.to_string();
     let setup = Setup {
         posts,
@@ -107,12 +113,6 @@ fn posts(args: &Args) -> Result<Posts> {
 
 fn count(args: &Args) -> u64 {
     args.events + (args.events as f64 * args.duplicates).round() as u64
-}
-
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn print(posts: Posts, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {

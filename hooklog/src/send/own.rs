@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, bail};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use hooklog_schemas::Envelope;
 
 use super::generator::Event;
 
@@ -43,7 +43,7 @@ impl<R: BufRead> Bodies<R> {
         }
         let body = match self.cut()? {
             Cut::End(_) if self.count == 0 => bail!("there is no JSON object in it: nothing to send"),
-            Cut::End(_) => return Ok(None),
+            Cut::End(after) => return self.only_blank_after(&after).map(|()| None),
             Cut::Object(framed) => framed,
         };
         self.count += 1;
@@ -82,6 +82,16 @@ impl<R: BufRead> Bodies<R> {
             if length.is_some() {
                 return self.frame(bytes);
             }
+        }
+    }
+
+    /// What is no event is not left out in silence.
+    fn only_blank_after(&self, after: &[u8]) -> Result<()> {
+        match after.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(stray) => {
+                bail!("after event {} stands {:?}: every event must be a JSON object", self.count, char::from(*stray))
+            }
+            None => Ok(()),
         }
     }
 
@@ -141,34 +151,9 @@ impl<R: BufRead> Iterator for Bodies<R> {
     }
 }
 
-/// The event's id, or nothing where the body has none; ingest will say what it thinks of that.
+/// The event's id as ingest reads it, or nothing where the body has none; ingest will say what it thinks of that.
 fn id_of(body: &[u8]) -> String {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let mut parser = serde_json::Deserializer::from_slice(body);
-    serde::Deserializer::deserialize_map(&mut parser, FirstId).unwrap_or_default()
-}
-
-/// Where a key stands twice the first one counts, as it does for ingest.
-struct FirstId;
-
-impl<'de> Visitor<'de> for FirstId {
-    type Value = String;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut id = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "id" && id.is_none() {
-                id = Some(map.next_value::<serde_json::Value>()?.as_str().unwrap_or_default().to_owned());
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(id.unwrap_or_default())
-    }
+    Envelope::read(body).map(|event| event.id.into_owned()).unwrap_or_default()
 }
 
 /// Opens a file, or standard input for `-`.
@@ -215,6 +200,7 @@ mod tests {
         assert!(complaint(b"").contains("no JSON object"));
         assert!(complaint(b"{\"id\":1}\n[2]\n{}").contains("before event 2 stands '['"));
         assert!(complaint(b"{\"id\":1}{\"id\":").contains("event 2 ends in the middle"));
+        assert!(complaint(b"{\"id\":1}{\"id\":2}\n ] \n").contains("after event 2 stands ']'"));
     }
 
     #[test]
@@ -222,5 +208,6 @@ mod tests {
         assert_eq!(id_of(b"\xef\xbb\xbf{\"x\":{\"id\":\"no\"},\"id\":\"evt_1\",\"id\":\"evt_2\"}"), "evt_1");
         assert_eq!(id_of(b"{\"id\":5}"), "");
         assert_eq!(id_of(b"{"), "");
+        assert_eq!(id_of(b"{\"name\":\"Zo\xeb\",\"id\":\"evt_1\"}"), "evt_1");
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::acks::Acks;
+use super::ahead::Ahead;
 use super::client::{Poster, Reply};
 use super::delivery::Post;
 use super::generator::dice::Dice;
@@ -50,7 +51,7 @@ pub(super) struct Given {
 }
 
 struct Run {
-    queue: Mutex<Queue>,
+    queue: tokio::sync::Mutex<Queue>,
     book: Mutex<Book>,
     poster: Poster,
     rate: Option<f64>,
@@ -62,7 +63,7 @@ struct Run {
 
 /// The posts that are still to go out.
 struct Queue {
-    posts: Box<dyn Iterator<Item = Result<Post>> + Send>,
+    posts: Ahead,
     taken: u64,
 }
 
@@ -111,7 +112,7 @@ impl Run {
     fn new(setup: Setup) -> Self {
         let dice = Dice::new(setup.seed, b"backoffs");
         Self {
-            queue: Mutex::new(Queue { posts: setup.posts, taken: 0 }),
+            queue: tokio::sync::Mutex::new(Queue { posts: Ahead::of(setup.posts), taken: 0 }),
             book: Mutex::new(Book { tally: Tally::new(), acks: setup.acks, complaints: BTreeMap::new(), dice }),
             poster: setup.poster,
             rate: setup.rate,
@@ -123,7 +124,7 @@ impl Run {
     }
 
     async fn work(&self) -> Result<()> {
-        while let Some((post, due)) = self.take()? {
+        while let Some((post, due)) = self.take().await? {
             if let Some(due) = due
                 && !self.sleep_until(due).await
             {
@@ -135,15 +136,22 @@ impl Run {
     }
 
     /// The next post and, at a rate, when it is due: that depends on its place alone, not on how long answers take.
-    fn take(&self) -> Result<Option<(Post, Option<Instant>)>> {
-        if self.stop.is_cancelled() {
-            return Ok(None);
-        }
-        let mut queue = hold(&self.queue);
-        let Some(post) = queue.posts.next().transpose()? else { return Ok(None) };
-        let due = self.rate.map(|rate| self.began + Duration::from_secs_f64(queue.taken as f64 / rate));
+    async fn take(&self) -> Result<Option<(Post, Option<Instant>)>> {
+        let taken = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            taken = self.next() => taken,
+        };
+        let Some((post, number)) = taken else { return Ok(None) };
+        let due = self.rate.map(|rate| self.began + Duration::from_secs_f64(number as f64 / rate));
+        Ok(Some((post?, due)))
+    }
+
+    async fn next(&self) -> Option<(Result<Post>, u64)> {
+        let mut queue = self.queue.lock().await;
+        let post = queue.posts.next().await?;
         queue.taken += 1;
-        Ok(Some((post, due)))
+        Some((post, queue.taken - 1))
     }
 
     /// Attempts `post` until its fate is known.
@@ -233,7 +241,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     clippy::disallowed_methods,
     reason = "a signature carries the moment it was made; the events' own times never do"
 )]
-fn epoch_seconds() -> i64 {
+pub(super) fn epoch_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(since).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,9 @@
 //! The whole command against a small server that is not always well.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -10,11 +11,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
 use clap::Parser;
+use hooklog_ingest::Secret;
+use hooklog_ingest::signature::verify;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 
-use super::{Args, execute, signature};
+use super::run::epoch_seconds;
+use super::{Args, execute};
+use crate::settings::Common;
 
 const SECRET: &str = "whsec_test";
 
@@ -27,6 +32,10 @@ struct Manners {
     unusable: &'static str,
     /// Close so many connections before reading anything.
     closes_first: usize,
+    /// Answer on so many connections, once on each, and close every further one; 0 is never.
+    closes_after: usize,
+    /// `Retry-After` of every answer; none is 0.
+    asks_for: &'static str,
 }
 
 #[derive(Default)]
@@ -53,7 +62,7 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let app = Router::new().route("/webhooks/stripe", post(answer)).with_state((seen.clone(), manners));
-        runtime.spawn(accept(listener, app, seen.clone(), manners.closes_first));
+        runtime.spawn(accept(listener, app, seen.clone(), manners));
         Self { address, seen, _runtime: runtime }
     }
 
@@ -62,14 +71,14 @@ impl Server {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, app: Router, seen: Arc<Mutex<Seen>>, closes_first: usize) {
+async fn accept(listener: tokio::net::TcpListener, app: Router, seen: Arc<Mutex<Seen>>, manners: Manners) {
     while let Ok((stream, _)) = listener.accept().await {
         let number = {
             let mut seen = seen.lock().expect("no handler panicked");
             seen.connections += 1;
             seen.connections
         };
-        if number > closes_first {
+        if number > manners.closes_first && (manners.closes_after == 0 || number <= manners.closes_after) {
             let service = TowerToHyperService::new(app.clone());
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
@@ -80,7 +89,7 @@ async fn answer(
     State((seen, manners)): State<(Arc<Mutex<Seen>>, Manners)>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, [(&'static str, &'static str); 1], &'static str) {
+) -> (StatusCode, [(&'static str, &'static str); 2], &'static str) {
     let mut seen = seen.lock().expect("no handler panicked");
     seen.wrong_signatures += usize::from(!is_signed(&headers, &body));
     if !seen.attempts.contains_key(&body) {
@@ -98,17 +107,21 @@ async fn answer(
         seen.acked.push(body);
         StatusCode::OK
     };
-    (code, [("retry-after", "0")], "said the server")
+    let asks_for = if manners.asks_for.is_empty() { "0" } else { manners.asks_for };
+    let connection = if manners.closes_after > 0 { "close" } else { "keep-alive" };
+    (code, [("retry-after", asks_for), ("connection", connection)], "said the server")
 }
 
 fn is_signed(headers: &HeaderMap, body: &[u8]) -> bool {
-    let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let time = header.strip_prefix("t=").and_then(|rest| rest.split(',').next()).and_then(|time| time.parse().ok());
-    time.is_some_and(|time| signature::header(SECRET.as_bytes(), time, body) == header)
+    let header = headers.get("stripe-signature").map(|value| value.as_bytes()).unwrap_or_default();
+    let secret = Secret::new(SECRET.to_owned()).expect("a secret");
+    verify(header, body, &[secret], epoch_seconds()).is_ok()
 }
 
 #[derive(Parser)]
 struct Command {
+    #[command(flatten)]
+    common: Common,
     #[command(flatten)]
     args: Args,
 }
@@ -126,9 +139,9 @@ impl Ended {
 }
 
 fn send(flags: &[&str]) -> Ended {
-    let args = Command::try_parse_from([&["send"], flags].concat()).expect("the flags are right").args;
+    let Command { common, args } = Command::try_parse_from([&["send"], flags].concat()).expect("the flags are right");
     let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let code = execute(&args, &mut out, &mut errors).expect("nothing unforeseen");
+    let code = execute(&args, &common, &mut out, &mut errors).expect("nothing unforeseen");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Ended { code, out: text(out), errors: text(errors) }
 }
@@ -272,28 +285,69 @@ fn wrong_use_is_said_and_nothing_is_sent() {
     assert!(Command::try_parse_from(["send", "--retry-for", "5"]).is_err());
 }
 
-/// The binary's common flags are global, and stand before or behind the command.
 #[test]
-fn flags_that_the_binary_shares_are_taken_from_either_place() {
-    #[derive(Parser)]
-    struct Binary {
-        #[arg(long, global = true)]
-        data_dir: Option<std::path::PathBuf>,
-        #[arg(long, global = true)]
-        json: bool,
-        #[command(subcommand)]
-        command: Sub,
+fn what_the_configuration_says_is_where_it_goes_and_what_signs_it() {
+    let server = Server::start(Manners::default());
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("h.toml");
+    let config = format!(
+        "data_dir = \"d\"\ningest_addr = \"{}\"\n[sources.stripe]\nsecret_files = [\"secret\"]\n",
+        server.address
+    );
+    std::fs::write(&path, config).expect("it is ours");
+    std::fs::write(dir.path().join("secret"), format!("{SECRET}\n")).expect("it is ours");
+    let ended = send(&["--config", path.to_str().expect("UTF-8"), "--events", "20", "--json"]);
+    assert_eq!((ended.code, server.seen().acked.len()), (0, 20), "{}", ended.errors);
+    assert_eq!(server.seen().wrong_signatures, 0);
+    std::fs::write(&path, "ingest_adr = 1").expect("it is ours");
+    let refused = send(&["--config", path.to_str().expect("UTF-8"), "--events", "20"]);
+    assert!(refused.code == 2 && refused.errors.contains("did you mean ingest_addr?"), "{}", refused.errors);
+}
+
+/// Bodies, as they arrived, by how often; their order is the network's.
+fn arrived(flags: &[&str]) -> BTreeMap<Bytes, usize> {
+    let server = Server::start(Manners::default());
+    assert_eq!(send_to(server.address, flags).code, 0);
+    let mut bodies = BTreeMap::new();
+    for body in &server.seen().acked {
+        *bodies.entry(body.clone()).or_default() += 1;
     }
-    #[derive(clap::Subcommand)]
-    enum Sub {
-        Send(Args),
+    bodies
+}
+
+#[test]
+fn the_same_seed_posts_the_same_bytes_however_many_at_once_and_prints_them() {
+    let flags = ["--events", "200", "--duplicates", "0.3", "--shuffle", "--seed", "9"];
+    let one = arrived(&[&flags[..], &["--concurrency", "1"]].concat());
+    let many = arrived(&[&flags[..], &["--concurrency", "64"]].concat());
+    let paced = arrived(&[&flags[..], &["--rate", "5000"]].concat());
+    assert_eq!(one.values().sum::<usize>(), 260);
+    assert!(one == many && one == paced);
+    let mut printed = BTreeMap::new();
+    for line in send(&[&flags[..], &["--print"]].concat()).out.lines() {
+        *printed.entry(Bytes::from(line.to_owned())).or_default() += 1;
     }
-    for flags in [["h", "--data-dir", "d", "--json", "send"], ["h", "send", "--data-dir", "d", "--json"]] {
-        let binary = Binary::try_parse_from(flags).expect("the flags are right");
-        let Sub::Send(args) = binary.command;
-        assert_eq!((args.json, args.data_dir), (true, Some("d".into())));
-        assert_eq!((binary.json, binary.data_dir), (true, Some("d".into())));
-    }
+    assert!(printed == one);
+    assert!(arrived(&["--events", "200", "--duplicates", "0.3", "--shuffle", "--seed", "8"]) != one);
+}
+
+#[test]
+fn a_server_that_asks_for_patience_is_not_asked_again_before() {
+    let server = Server::start(Manners { unready_every: 1, asks_for: "1", ..Manners::default() });
+    let began = Instant::now();
+    let ended = send_to(server.address, &["--events", "3", "--retry"]);
+    assert_eq!((ended.code, &ended.report()["by_status"]["503"]), (0, &3.into()));
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_server_that_goes_away_in_the_middle_costs_acks_and_the_answer_is_no() {
+    let server = Server::start(Manners { closes_after: 5, ..Manners::default() });
+    let ended = send_to(server.address, &["--events", "50", "--concurrency", "1"]);
+    let report = ended.report();
+    assert_eq!((ended.code, &report["posts"]), (1, &50.into()), "{}", ended.errors);
+    assert!(report["acked"].as_u64().is_some_and(|acked| acked > 0 && acked < 50), "{report}");
+    assert!(ended.errors.contains("not acknowledged"), "{}", ended.errors);
 }
 
 #[test]

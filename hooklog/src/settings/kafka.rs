@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::resolve::Row;
 
 /// Properties that carry Hooklog's guarantees, or that it sets itself.
-const OURS: [(&str, &str); 16] = [
+const OURS: [(&str, &str); 17] = [
     ("bootstrap.servers", "use brokers"),
     ("metadata.broker.list", "use brokers"),
     ("acks", "Hooklog decides it"),
@@ -28,6 +28,7 @@ const OURS: [(&str, &str); 16] = [
     ("partitioner", "Hooklog decides it"),
     ("message.timeout.ms", "Hooklog decides it"),
     ("delivery.timeout.ms", "Hooklog decides it"),
+    ("delivery.report.only.error", "Hooklog waits for the report of every success"),
 ];
 
 /// Parts of names whose values nobody should see.

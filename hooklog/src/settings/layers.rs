@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::common::Flags;
 use super::file::{Entry, File};
+use super::kafka::is_secret;
 use super::keys::Key;
 use super::problem::Problem;
 
@@ -98,7 +99,11 @@ impl Layers<'_> {
         match (self.read)(path) {
             Ok(text) => Some(Zeroizing::new(text)),
             Err(error) => {
-                problems.push(Problem::new(at, format!("{} cannot be read: {error}", path.display())));
+                // Nobody names a secret's file by a word alone.
+                let is_word = path.components().count() == 1 && at.starts_with("HOOKLOG_");
+                let is_secret = is_word && is_secret(&at.to_lowercase());
+                let what = if is_secret { unnamed(&error) } else { unreadable(path, &error) };
+                problems.push(Problem::new(at, what));
                 None
             }
         }
@@ -124,6 +129,18 @@ impl Layers<'_> {
             _ => PathBuf::from(&given.text),
         }
     }
+}
+
+/// Why the file at `path` could not be read. A secret that was put in the place of its file's name is not shown.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> String {
+    if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("whsec_")) {
+        return unnamed(error);
+    }
+    format!("{} cannot be read: {error}", path.display())
+}
+
+fn unnamed(error: &io::Error) -> String {
+    format!("takes the name of a file, and what it names cannot be read: {error}; is that the secret itself?")
 }
 
 /// `text` without one line end.

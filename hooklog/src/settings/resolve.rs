@@ -54,7 +54,7 @@ pub(crate) fn settings(common: &Common) -> Result<Settings, Invalid> {
     load(&Flags::of(common)).settings
 }
 
-pub(super) fn resolve(flags: &Flags, environment: &BTreeMap<String, String>, read: ReadFile<'_>) -> Resolved {
+pub(crate) fn resolve(flags: &Flags, environment: &BTreeMap<String, String>, read: ReadFile<'_>) -> Resolved {
     let mut problems = Vec::new();
     let file = configuration(flags, environment, read, &mut problems);
     let layers = Layers { flags, environment, file, read };
@@ -211,7 +211,8 @@ fn data_home(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
 fn unread(layers: &Layers<'_>) -> Vec<String> {
     let mut known: Vec<String> = KEYS.iter().flat_map(|key| [key.variable(), key.variable() + "_FILE"]).collect();
     known.extend(OTHER_VARIABLES.map(str::to_owned));
-    for name in layers.file.sources.keys() {
+    let stripe = "stripe".to_owned();
+    for name in layers.file.sources.keys().chain([&stripe]) {
         known.extend(["SECRETS", "SECRETS_FILE", "NAMESPACE"].map(|key| sources::variable(name, key)));
     }
     let ours =

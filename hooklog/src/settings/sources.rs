@@ -16,20 +16,27 @@ use super::resolve::Row;
 const STRIPE: &str = "stripe";
 const STRIPE_VARIABLES: [&str; 2] = ["HOOKLOG_STRIPE_SECRET_FILE", "HOOKLOG_STRIPE_SECRET"];
 
+const VARIABLES: &str = "HOOKLOG_SOURCES_";
+
 /// Secrets as texts, wiped when dropped.
 type Texts = Vec<Zeroizing<String>>;
 
 /// All configured sources. None at all is fine here: `up` makes one.
 pub(super) fn sources(layers: &Layers<'_>, rows: &mut Vec<Row>, problems: &mut Vec<Problem>) -> Vec<Source> {
     let configured = &layers.file.sources;
-    let by_variable = STRIPE_VARIABLES.iter().any(|variable| layers.environment.contains_key(*variable));
+    let is_set = |variable: &String| layers.environment.contains_key(variable);
+    let by_variable = variables(STRIPE).into_iter().map(|(variable, _)| variable).find(is_set);
     shared_variables(configured.keys(), problems);
-    if by_variable && !configured.is_empty() && !configured.contains_key(STRIPE) {
+    of_nobody(layers, problems);
+    if let Some(variable) = &by_variable
+        && !configured.is_empty()
+        && !configured.contains_key(STRIPE)
+    {
         let what = "would make a source stripe, but other sources are configured: add [sources.stripe] or unset it";
-        problems.push(Problem::new(STRIPE_VARIABLES[1], what));
+        problems.push(Problem::new(variable, what));
     }
     let none = BTreeMap::new();
-    let stripe = (by_variable && configured.is_empty()).then_some((STRIPE, &none));
+    let stripe = (by_variable.is_some() && configured.is_empty()).then_some((STRIPE, &none));
     let all = configured.iter().map(|(name, keys)| (name.as_str(), keys)).chain(stripe);
     all.filter_map(|(name, keys)| source(layers, name, keys, rows, problems)).collect()
 }
@@ -114,6 +121,10 @@ fn in_toml(
     let files = keys.get("secret_files");
     let line = written.or(files)?.line;
     let mut texts: Texts = written.iter().flat_map(|entry| entry.texts.iter().cloned().map(Zeroizing::new)).collect();
+    if texts.iter().any(|text| text.contains(',')) {
+        let what = "a secret has a comma in it: write several as a list, secrets = [\"whsec_...\", \"whsec_...\"]";
+        problems.push(Problem::new(format!("sources.{name}.secrets"), what));
+    }
     let folder = layers.file.path.parent().unwrap_or(Path::new(""));
     for path in files.iter().flat_map(|entry| &entry.texts) {
         let at = format!("sources.{name}.secret_files");
@@ -139,7 +150,21 @@ fn variables(name: &str) -> Vec<(String, bool)> {
 
 /// The variable that stands for a key of `[sources.<name>]`.
 pub(super) fn variable(name: &str, key: &str) -> String {
-    format!("HOOKLOG_SOURCES_{}_{key}", name.to_uppercase().replace('-', "_"))
+    format!("{VARIABLES}{}_{key}", name.to_uppercase().replace('-', "_"))
+}
+
+/// Secrets for a source that there is not: left alone, its webhooks would all be refused.
+fn of_nobody(layers: &Layers<'_>, problems: &mut Vec<Problem>) {
+    let configured = layers.file.sources.keys().map(String::as_str).chain([STRIPE]);
+    let known: BTreeSet<String> = configured.flat_map(variables).map(|(variable, _)| variable).collect();
+    for variable in layers.environment.keys() {
+        let rest = variable.strip_prefix(VARIABLES).unwrap_or_default();
+        let is_secret = ["_SECRETS", "_SECRETS_FILE"].iter().any(|end| rest.ends_with(end));
+        if is_secret && !known.contains(variable) {
+            let what = "is for a source that is not configured: add its [sources.<name>] to hooklog.toml, or unset it";
+            problems.push(Problem::new(variable, what));
+        }
+    }
 }
 
 /// `a-b` and `a_b` would be given one secret by one variable.

@@ -257,6 +257,8 @@ fn a_secret_alone_in_the_environment_makes_the_source_stripe() {
         Machine::new().variable("HOOKLOG_STRIPE_SECRET", "whsec_canary,whsec_old"),
         Machine::new().toml("[sources.stripe]").variable("HOOKLOG_STRIPE_SECRET", CANARY),
         Machine::new().toml("[sources.stripe]").variable("HOOKLOG_SOURCES_STRIPE_SECRETS", CANARY),
+        Machine::new().variable("HOOKLOG_SOURCES_STRIPE_SECRETS", CANARY),
+        Machine::new().variable("HOOKLOG_SOURCES_STRIPE_SECRETS_FILE", "/run/s").file("/run/s", "whsec_canary\n"),
     ] {
         let settings = machine.settings();
         assert_eq!(settings.sources.len(), 1);
@@ -314,6 +316,41 @@ fn a_secret_that_is_empty_or_has_white_space_or_cannot_be_read_keeps_it_from_sta
 }
 
 #[test]
+fn a_secret_in_the_place_of_its_files_name_is_not_shown() {
+    for (variable, text) in [
+        ("HOOKLOG_STRIPE_SECRET_FILE", "whsec_canary"),
+        ("HOOKLOG_STRIPE_SECRET_FILE", "canary"),
+        ("HOOKLOG_SOURCES_STRIPE_SECRETS_FILE", "canary"),
+        ("HOOKLOG_KAFKA_SASL_PASSWORD_FILE", "canary"),
+    ] {
+        Machine::new().variable(variable, text).one_wrong(&[variable, "name of a file", "secret itself"]);
+    }
+    let toml = "[sources.stripe]\nsecret_files = [\"whsec_canary\"]";
+    Machine::new().toml(toml).one_wrong(&["sources.stripe.secret_files", "name of a file"]);
+    let elsewhere = Machine::new().variable("HOOKLOG_CONFIG", "/etc/h.toml").file("/etc/h.toml", toml);
+    elsewhere.one_wrong(&["sources.stripe.secret_files", "name of a file"]);
+}
+
+#[test]
+fn secrets_of_a_source_that_is_not_there_are_not_passed_over() {
+    let shop = Machine::new().toml("[sources.shop]\nsecrets = [\"whsec_canary\"]");
+    for variable in ["HOOKLOG_SOURCES_SHPO_SECRETS", "HOOKLOG_SOURCES_SHPO_SECRETS_FILE"] {
+        let what = [variable, "not configured", "[sources.<name>]"];
+        Machine::new().variable(variable, CANARY).one_wrong(&what);
+        shop.clone().variable(variable, CANARY).one_wrong(&what);
+    }
+    shop.variable("HOOKLOG_SOURCES_STRIPE_SECRETS", CANARY).one_wrong(&["HOOKLOG_SOURCES_STRIPE_SECRETS", "unset it"]);
+}
+
+#[test]
+fn a_secret_is_never_two_in_one_text_nor_led_by_what_nobody_sees() {
+    let toml = "[sources.stripe]\nsecrets = \"whsec_canary,whsec_canary2\"";
+    Machine::new().toml(toml).one_wrong(&["sources.stripe.secrets", "comma"]);
+    let file = Machine::new().variable("HOOKLOG_STRIPE_SECRET_FILE", "/s");
+    file.file("/s", "\u{feff}whsec_canary\n").one_wrong(&["invisible", "byte order mark"]);
+}
+
+#[test]
 fn sources_that_cannot_be_are_refused() {
     let secrets = "secrets = [\"whsec_canary\"]";
     Machine::new().toml(&format!("[sources.\"a/b\"]\n{secrets}")).one_wrong(&["a/b"]);
@@ -354,6 +391,7 @@ fn properties_that_hooklog_decides_or_librdkafka_refuses_are_refused() {
         ("acks = 1", "Hooklog decides"),
         ("isolation.level = \"read_uncommitted\"", "Hooklog decides"),
         ("bootstrap.servers = \"a:1\"", "use brokers"),
+        ("delivery.report.only.error = true", "every success"),
         ("security.protokol = \"SSL\"", "No such configuration property"),
         ("security.protocol = \"TLS\"", "kafka.security.protocol"),
         ("ssl.key.passwort = \"canary\"", "No such configuration property"),

@@ -8,10 +8,14 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::config::Limits;
 
 /// How much of a body that is too large is read and thrown away, in times of the cap, so that an honest sender gets to
-/// see the 413 instead of a broken connection.
+/// see the 413 instead of a broken connection; and how long that may take.
 const THROWN_AWAY: usize = 4;
+const THROWING_AWAY: Duration = Duration::from_secs(2);
 
 /// A whole body, and its share of the room for bodies until it is dropped.
 pub(super) struct Whole {
@@ -28,25 +32,33 @@ pub(super) enum Unread {
     NoRoom,
 }
 
-/// Reads `body` to its end within `patience`, at most `cap` bytes, holding room as it grows rather than by what the
-/// sender announces.
-pub(super) async fn read(body: Body, cap: usize, patience: Duration, room: &Arc<Semaphore>) -> Result<Whole, Unread> {
-    let reading = async {
-        match collect(body, cap, room).await {
-            Ok(whole) => Ok(whole),
-            Err((unread, rest)) => {
-                throw_away(rest, cap * THROWN_AWAY).await;
-                Err(unread)
-            }
-        }
-    };
-    tokio::time::timeout(patience, reading).await.unwrap_or(Err(Unread::TimedOut))
+/// Reads `body` to its end within the limits, holding room as it grows rather than by what the sender announces. A sender
+/// that `asks_first` (`Expect: 100-continue`) has not sent it yet, and need not where its length says enough.
+pub(super) async fn read(
+    body: Body,
+    asks_first: bool,
+    limits: &Limits,
+    room: &Arc<Semaphore>,
+) -> Result<Whole, Unread> {
+    let cap = limits.body_bytes;
+    if body.size_hint().lower() > cap as u64 {
+        return Err(refuse(Unread::TooLarge, if asks_first { Body::empty() } else { body }, limits).await);
+    }
+    match timeout(limits.body_timeout, collect(body, cap, room)).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err((unread, rest))) => Err(refuse(unread, rest, limits).await),
+        Err(_elapsed) => Err(Unread::TimedOut),
+    }
+}
+
+/// However the rest of the body comes, the reason stands.
+async fn refuse(unread: Unread, rest: Body, limits: &Limits) -> Unread {
+    let patience = THROWING_AWAY.min(limits.body_timeout);
+    let _ = timeout(patience, throw_away(rest, limits.body_bytes * THROWN_AWAY)).await;
+    unread
 }
 
 async fn collect(mut body: Body, cap: usize, room: &Arc<Semaphore>) -> Result<Whole, (Unread, Body)> {
-    if body.size_hint().lower() > cap as u64 {
-        return Err((Unread::TooLarge, body));
-    }
     let mut bytes = BytesMut::new();
     let mut share: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
@@ -96,11 +108,10 @@ async fn throw_away(mut body: Body, most: usize) {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
-
     async fn take(body: Body, cap: usize, room: usize) -> (Result<Bytes, Unread>, usize) {
         let room = Arc::new(Semaphore::new(room));
-        let read = read(body, cap, PATIENCE, &room).await;
+        let limits = Limits { body_bytes: cap, body_timeout: Duration::from_secs(60), ..Limits::default() };
+        let read = read(body, false, &limits, &room).await;
         let left = room.available_permits();
         (read.map(|whole| whole.bytes), left)
     }

@@ -81,6 +81,8 @@ fn protocol(limits: &Limits) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
+        // A client may close its sending side and wait for the answer; to stop at that would keep from it what Kafka said.
+        .half_close(true)
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
         .max_headers(limits.headers)

@@ -3,6 +3,7 @@
 
 mod answers;
 mod canaries;
+mod manners;
 mod sockets;
 
 use std::time::Duration;

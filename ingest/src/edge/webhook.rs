@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hooklog_schemas::{Envelope, Millis};
 use hyper::HeaderMap;
+use hyper::header::EXPECT;
 
 use super::answer::{Outcome, unknown_source};
 use super::{App, body};
@@ -20,8 +22,12 @@ use crate::traceparent;
 const SIGNATURE: &str = "stripe-signature";
 const TRACEPARENT: &str = "traceparent";
 
-pub(super) async fn receive(State(app): State<Arc<App>>, Path(name): Path<String>, request: Request) -> Response {
-    let Some(source) = app.sources.get(&name) else { return unknown_source() };
+/// A name that is no text, e.g. `%ff`, is nobody's.
+type Name = Result<Path<String>, PathRejection>;
+
+pub(super) async fn receive(State(app): State<Arc<App>>, name: Name, request: Request) -> Response {
+    let source = name.ok().and_then(|Path(name)| app.sources.get(&name));
+    let Some(source) = source else { return unknown_source() };
     let outcome = take(&app, source, request).await;
     outcome.record(source.name());
     outcome.into_response()
@@ -29,7 +35,8 @@ pub(super) async fn receive(State(app): State<Arc<App>>, Path(name): Path<String
 
 async fn take(app: &App, source: &Source, request: Request) -> Outcome {
     let (head, body) = request.into_parts();
-    let whole = match body::read(body, app.limits.body_bytes, app.limits.body_timeout, &app.room).await {
+    let asks_first = head.headers.contains_key(EXPECT);
+    let whole = match body::read(body, asks_first, &app.limits, &app.room).await {
         Ok(whole) => whole,
         Err(unread) => return Outcome::Unread(unread),
     };

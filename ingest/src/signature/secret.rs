@@ -15,15 +15,15 @@ impl Secret {
     /// Takes a secret over.
     ///
     /// # Errors
-    /// [`Error::EmptySecret`], and [`Error::SecretWithWhiteSpace`] where any stands in it or around it: both are
-    /// what a failed `$(command)` or a careless paste leaves behind, and would refuse every webhook or, worse, let
-    /// anybody sign.
+    /// [`Error::EmptySecret`], and [`Error::SecretWithWhiteSpace`] where any stands in it or around it, or a character
+    /// that nobody sees: they are what a failed `$(command)`, a careless paste or an editor's byte order mark leaves
+    /// behind, and would refuse every webhook or, worse, let anybody sign.
     pub fn new(text: impl Into<Zeroizing<String>>) -> Result<Self, Error> {
         let text = text.into();
         if text.is_empty() {
             return Err(Error::EmptySecret);
         }
-        if text.contains(char::is_whitespace) {
+        if text.contains(is_unseen) {
             return Err(Error::SecretWithWhiteSpace);
         }
         Ok(Self(text))
@@ -32,6 +32,11 @@ impl Secret {
     pub(super) fn expose(&self) -> &[u8] {
         self.0.as_bytes()
     }
+}
+
+/// White space, control characters, and those of no width.
+fn is_unseen(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 impl fmt::Debug for Secret {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::Error;
 
+mod libraries;
+
 const NOW: i64 = 1_800_000_000;
 const BODY: &[u8] = br#"{"id":"evt_1","object":"event"}"#;
 
@@ -52,6 +54,14 @@ fn the_published_vectors_verify() {
         let header = format!("t={VECTOR_TIME},v1={},v0=63f3a72374a733066c4be69ed7f8e5ac", vector.v1);
         let verdict = verify(header.as_bytes(), vector.body, &[secret(vector.secret)], VECTOR_TIME + 100);
         assert_eq!(verdict, Ok(Verified { time: VECTOR_TIME }));
+    }
+}
+
+#[test]
+fn what_is_signed_here_is_what_was_published() {
+    for vector in &VECTORS {
+        let header = format!("t={VECTOR_TIME},v1={}", vector.v1);
+        assert_eq!(sign(&secret(vector.secret), VECTOR_TIME, vector.body), header);
     }
 }
 
@@ -158,6 +168,19 @@ fn a_header_without_what_it_needs_is_refused_for_the_reason_that_is_true() {
         (format!("t={NOW},V1={good}"), Refusal::NoSignature),
         (format!("t={NOW},v1={}", &good[..62]), Refusal::NoSignature),
         (format!("t={NOW};v1={good}"), Refusal::MalformedTime),
+        (format!("t={NOW},v1={}", &good[..63]), Refusal::NoSignature),
+        (format!("t={NOW},v1={good}0"), Refusal::NoSignature),
+        (format!("t={NOW},v1={good}00"), Refusal::NoSignature),
+        (format!("t={NOW},v1 ={good}"), Refusal::NoSignature),
+        (format!("t={NOW},v1= {good}"), Refusal::NoSignature),
+        (format!("t={NOW},v1=={good}"), Refusal::NoSignature),
+        (format!("t={NOW},v1={}g", &good[..63]), Refusal::NoSignature),
+        (format!("t={NOW},v1=\"{good}\""), Refusal::NoSignature),
+        (format!("t\u{a0}={NOW},v1={good}"), Refusal::NoTime),
+        (format!("v1={good},t={NOW},t="), Refusal::SeveralTimes),
+        (format!("t=18446744073709551616,v1={good}"), Refusal::MalformedTime),
+        (format!("t=1e9,v1={good}"), Refusal::MalformedTime),
+        (format!("t=0x6b49d200,v1={good}"), Refusal::MalformedTime),
     ] {
         assert_eq!(judge(&header), Err(refusal), "{header:?}");
     }
@@ -194,7 +217,8 @@ fn the_prefix_of_a_secret_is_part_of_the_key() {
 #[test]
 fn an_empty_secret_or_one_with_white_space_cannot_be_made() {
     assert!(matches!(Secret::new(String::new()), Err(Error::EmptySecret)));
-    for text in [" ", "whsec_a\n", " whsec_a", "whsec a", "whsec\u{a0}a", "\t"] {
+    let unseen = ["whsec\0a", "\u{feff}whsec_a", "whsec_a\u{200b}", "whsec\u{7f}"];
+    for text in [" ", "whsec_a\n", " whsec_a", "whsec a", "whsec\u{a0}a", "\t"].into_iter().chain(unseen) {
         assert!(matches!(Secret::new(text.to_owned()), Err(Error::SecretWithWhiteSpace)), "{text:?}");
     }
 }

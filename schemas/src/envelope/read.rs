@@ -6,11 +6,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Envelope, ID_MAX, Object, Unusable};
+use super::{Envelope, ID_MAX, Object, THIN, Unusable};
 use crate::time;
-
-/// `object` of a thin event. <https://docs.stripe.com/event-destinations>
-const THIN: &str = "v2.core.event";
 
 pub(super) fn envelope(json: &[u8]) -> Result<Envelope<'_>, Unusable> {
     let mut reader = serde_json::Deserializer::from_slice(json);

@@ -75,15 +75,29 @@ fn bodies_that_are_no_event_say_why() {
         r#"{"id":"evt_1"} x"#,
         r#"{"id":"evt_1"}{}"#,
         r#"{"id":"evt_1",}"#,
-        r#"{"id":"\ud800"}"#,
+        r#"{"id":"evt_1","a":01}"#,
+        r#"{"id":"evt_1","a":1e}"#,
+        r#"{"id":"evt_1","a":"\ud80"}"#,
+        "{\"id\":\"evt_1\",\"a\nb\":1}",
+        r#"{"id":"evt_1",id:2}"#,
+        r#"{'id':'evt_1'}"#,
+        "\u{feff}\u{feff}{\"id\":\"evt_1\"}",
+        " \u{feff}{\"id\":\"evt_1\"}",
+        "{\"id\":\"evt_1\"}\0",
     ] {
         assert!(matches!(Envelope::read(body.as_bytes()), Err(Unusable::NotJson(_))), "{body}");
     }
     assert!(matches!(Envelope::read(b"{}"), Err(Unusable::NoId)));
-    for id in ["7", "null", "{}", r#""""#, &format!(r#""{}""#, "x".repeat(256))] {
+    let long = [format!(r#""{}""#, "x".repeat(256)), format!(r#""{}""#, "é".repeat(128))];
+    let odd = ["7", "1e999", "null", "{}", r#"["evt_1"]"#, r#""""#, r#""\ud800""#, r#""evt\udc00\ud800""#];
+    for id in odd.into_iter().chain(long.iter().map(String::as_str)) {
         assert!(matches!(Envelope::read(format!(r#"{{"id":{id}}}"#).as_bytes()), Err(Unusable::BadId)), "{id}");
     }
     assert_eq!(read(&format!(r#"{{"id":"{}"}}"#, "x".repeat(255))).id.len(), 255);
+    assert_eq!(read(&format!(r#"{{"id":"{}x"}}"#, "é".repeat(127))).id.len(), 255);
+    // Bytes count as they stand in Kafka, not as they were escaped.
+    assert_eq!(read(&format!(r#"{{"id":"{}"}}"#, r"\u0041".repeat(255))).id.len(), 255);
+    assert!(Envelope::read(format!(r#"{{"id":"{}"}}"#, r"\u00e9".repeat(128)).as_bytes()).is_err());
 }
 
 #[test]
@@ -107,6 +121,50 @@ fn odd_bytes_around_and_inside_the_object_are_no_obstacle() {
 #[test]
 fn escapes_are_read_as_what_they_stand_for() {
     assert_eq!(read(r#"{"\u0069d":"evt_\u0031"}"#).id, "evt_1");
+    assert_eq!(read(r#"{"id":"evt_\u0000\ud83d\ude00\/"}"#).id, "evt_\0\u{1f600}/");
+}
+
+#[test]
+fn an_id_that_is_no_utf8_is_none_since_two_of_them_would_look_the_same() {
+    for body in [&b"{\"id\":\"evt_\xff\"}"[..], b"{\"id\":\"evt_\xfe\"}", b"{\"id\":\"\xed\xa0\x80\"}"] {
+        assert!(matches!(Envelope::read(body), Err(Unusable::BadId)), "{body:?}");
+    }
+    assert_eq!(read("{\"id\":\"evt_\u{fffd}\"}").id, "evt_\u{fffd}");
+}
+
+/// Each is JSON, and no strict reader of strings and numbers can take it in.
+#[test]
+fn half_a_surrogate_pair_or_a_number_without_measure_loses_no_event() {
+    let huge = "9".repeat(400);
+    for odd in [r#""\ud800""#, r#""\ude00x""#, "1e999", "-1e999", "[1e999]", r#"{"\ud800":1e999}"#, &huge] {
+        for name in ["type", "created", "livemode", "account", "object", "related_object", "data", "other"] {
+            let body = format!(r#"{{"{name}":{odd},"id":"evt_1"}}"#);
+            assert_eq!(read(&body), Envelope { id: "evt_1".into(), ..Envelope::default() }, "{body}");
+        }
+        let body = format!(
+            r#"{{"id":"evt_1","\udfff":1,"type":{odd},"livemode":true,"created":7,"account":"acct_1","data":{{"a":{odd},
+            "object":{{"object":"invoice","charge":{odd},"id":"in_1","customer":{{"id":"cus_1","b":{odd}}}}}}}}}"#
+        );
+        let event = read(&body);
+        assert_eq!((event.id.as_ref(), event.kind, event.created), ("evt_1", None, Some(Millis(7000))));
+        assert_eq!((event.livemode, event.account.as_deref()), (true, Some("acct_1")));
+        assert_eq!((event.object.kind.as_deref(), event.object.id.as_deref()), (Some("invoice"), Some("in_1")));
+        assert_eq!((event.object.customer.as_deref(), event.object.charge), (Some("cus_1"), None));
+    }
+    let thin = r#"{"id":"evt_1","type":"\ud800","object":"v2.core.event","created":"2026-01-01T00:00:00.246Z",
+        "related_object":{"id":"ba_1"}}"#;
+    let event = read(thin);
+    let created = Some(Millis(1_767_225_600_246));
+    assert_eq!((event.thin, event.related.as_deref(), event.created), (true, Some("ba_1"), created));
+    let payment = r#"{"id":"evt_1","type":1e999,"data":{"object":{"object":"invoice_payment",
+        "payment":{"charge":"ch_1","payment_intent":"pi_1"}}}}"#;
+    assert_eq!(read(payment).object.payment_intent.as_deref(), Some("pi_1"));
+}
+
+#[test]
+fn nested_ids_are_not_the_events() {
+    assert_eq!(read(r#"{"data":{"id":"no","object":{"id":"no"}},"x":[{"id":"no"}],"id":"evt_1"}"#).id, "evt_1");
+    assert!(matches!(Envelope::read(br#"{"data":{"id":"evt_1"}}"#), Err(Unusable::NoId)));
 }
 
 #[test]
@@ -117,7 +175,37 @@ fn nesting_without_end_is_refused_and_does_not_overflow_the_stack() {
     assert_eq!(read(&ignored).id, "evt_1");
 }
 
+/// Members that matter, and some that do not, with values of every kind.
+fn odd_body() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        "(id|type|created|livemode|account|object|related_object|data|x)",
+        "(customer|payment_intent|charge|payment)",
+        Just(r"\u0069d".to_owned()),
+    ];
+    let leaf = prop_oneof![
+        "(null|true|false|-?[1-9][0-9]{0,24}|0|[0-9]\\.[0-9]e[0-9]{1,2})",
+        "\"(evt|cus|pi|invoice_payment|v2\\.core\\.event)[a-z0-9é]{0,4}\"",
+        "\"2026-01-0[1-9]T00:00:00Z\"",
+    ];
+    let value = leaf.prop_recursive(4, 40, 6, move |inner| {
+        let member = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+        prop_oneof![
+            3 => proptest::collection::vec(member, 0..6).prop_map(|items| format!("{{{}}}", items.join(","))),
+            1 => proptest::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
+        ]
+    });
+    (value.clone(), value.clone(), value).prop_map(|(first, second, third)| {
+        format!(r#"{{"id":"evt_1","type":{third},"data":{{"object":{first}}},"object":{second},"created":1}}"#)
+    })
+}
+
 proptest! {
+    #[test]
+    fn both_readings_of_a_body_see_the_same(body in odd_body()) {
+        let quick = read::envelope(body.as_bytes()).expect("nothing in it offends the quick one");
+        prop_assert_eq!(quick, patient::envelope(body.as_bytes()).expect("JSON"), "{}", body);
+    }
+
     #[test]
     fn any_bytes_are_read_or_refused_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Envelope::read(&body);

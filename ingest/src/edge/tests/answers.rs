@@ -88,19 +88,25 @@ async fn the_body_is_kept_byte_for_byte_whatever_it_looks_like() {
 
 #[tokio::test]
 async fn unknown_types_thin_events_and_bodies_without_a_type_are_taken_in() {
-    let bodies: [&[u8]; 4] = [
+    let bodies: [&[u8]; 6] = [
+        br#"{"id":"evt_5","type":"\ud800","created":1e999}"#,
+        br#"{"id":"evt_6","\udfff":[],"data":{"object":{"id":-1e400}}}"#,
         br#"{"id":"evt_1","object":"event","type":"no.such.thing","api_version":"3024-01-01"}"#,
         br#"{"id":"evt_2","object":"v2.core.event","created":"2026-01-01T00:00:00Z","related_object":{"id":"x"}}"#,
         br#"{"id":"evt_3"}"#,
         br#"{"id":"evt_4","type":7,"livemode":"perhaps","data":[]}"#,
     ];
-    assert_eq!(posted(&bodies).await.0, [200; 4]);
+    assert_eq!(posted(&bodies).await.0, [200; 6]);
 }
 
 #[tokio::test]
 async fn what_is_verified_but_no_event_gets_422_and_is_not_written() {
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(256));
-    let bodies: [&[u8]; 11] = [
+    let bodies: [&[u8]; 15] = [
+        b"{\"id\":\"evt_\xff\"}",
+        br#"{"id":"evt_\ud800"}"#,
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"id\":\"evt_1\"}",
+        br#"{"data":{"id":"evt_1"}}"#,
         b"",
         b"null",
         b"[]",
@@ -114,7 +120,7 @@ async fn what_is_verified_but_no_event_gets_422_and_is_not_written() {
         long.as_bytes(),
     ];
     let (statuses, records) = posted(&bodies).await;
-    assert_eq!(statuses, [422; 11]);
+    assert_eq!(statuses, [422; 15]);
     assert_eq!(records, []);
 }
 
@@ -280,9 +286,23 @@ async fn other_methods_get_405_with_allow_and_other_paths_404_and_nothing_redire
         "/webhooks/none",
         "/webhooks/..",
         "/webhooks/SHOP",
+        "/webhooks/%ff",
+        "/webhooks/shop%00",
+        "/webhooks/shop%2f",
+        "/webhooks/%2e%2e/shop",
+        "/webhooks/sh%6",
     ] {
         let response = send(&stage.router, post(path, &signature(BODY), BODY)).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_and_a_letter_written_in_percent_make_no_other_path() {
+    let stage = stage(limits());
+    let _records = answering(stage.appends, at(0, 0));
+    for path in ["/webhooks/shop?a=b", "/webhooks/shop?", "/webhooks/sh%6Fp", "http://h:1/webhooks/shop"] {
+        assert_eq!(send(&stage.router, post(path, &signature(BODY), BODY)).await.status(), StatusCode::OK, "{path}");
     }
 }
 

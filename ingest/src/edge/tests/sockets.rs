@@ -13,41 +13,45 @@ use super::*;
 const BODY: &str = r#"{"id":"evt_1"}"#;
 const SOON: Duration = Duration::from_millis(150);
 
-struct Served {
-    address: SocketAddr,
-    appends: mpsc::Receiver<Append>,
+pub(super) struct Served {
+    pub(super) address: SocketAddr,
+    pub(super) appends: mpsc::Receiver<Append>,
     app: Arc<App>,
     stop: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
 }
 
-async fn serve(limits: Limits) -> Served {
+pub(super) async fn serve(limits: Limits) -> Served {
+    serve_at("127.0.0.1:0", limits).await
+}
+
+async fn serve_at(address: &str, limits: Limits) -> Served {
     let stage = stage(limits);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let (router, limits, token) = (stage.router, stage.limits, stop.clone());
     let served = tokio::spawn(async move { listen(listener, router, &limits, token).await });
     Served { address, appends: stage.appends, app: stage.app, stop, served }
 }
 
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
 /// Writes `bytes` and reads until the server closes. A reset counts as closed: the rest was not wanted.
-async fn exchange(mut client: TcpStream, bytes: &[u8]) -> String {
+pub(super) async fn exchange(mut client: TcpStream, bytes: &[u8]) -> String {
     let _ = client.write_all(bytes).await;
     rest(client).await
 }
 
-async fn rest(mut client: TcpStream) -> String {
+pub(super) async fn rest(mut client: TcpStream) -> String {
     let mut got = Vec::new();
     let _ = timeout(LONG, client.read_to_end(&mut got)).await.expect("the server closes the connection");
     String::from_utf8_lossy(&got).into_owned()
 }
 
 /// Reads one answer of a connection that stays open.
-async fn answer(client: &mut TcpStream) -> String {
+pub(super) async fn answer(client: &mut TcpStream) -> String {
     let mut got = Vec::new();
     while !got.ends_with(b"}") && !got.ends_with(b"\r\n\r\n0") {
         let mut some = [0; 1024];
@@ -58,7 +62,7 @@ async fn answer(client: &mut TcpStream) -> String {
     String::from_utf8(got).unwrap()
 }
 
-fn request(body: &str) -> String {
+pub(super) fn request(body: &str) -> String {
     let (signature, length) = (signature(body.as_bytes()), body.len());
     format!(
         "POST /webhooks/shop HTTP/1.1\r\nhost: x\r\nstripe-signature: {signature}\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -196,6 +200,32 @@ async fn headers_above_their_caps_get_431() {
         let got = exchange(connect(server.address).await, request.as_bytes()).await;
         assert!(got.starts_with("HTTP/1.1 431"), "{got}");
     }
+}
+
+/// Each byte comes in time, the whole does not.
+#[tokio::test]
+async fn a_body_that_drips_gets_408() {
+    let server = serve(Limits { body_timeout: SOON, ..limits() }).await;
+    let (reader, mut writer) = connect(server.address).await.into_split();
+    writer.write_all(head("content-length: 1000000").as_bytes()).await.unwrap();
+    tokio::spawn(async move {
+        while writer.write_all(b"{").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut got = [0; 12];
+    let mut reader = reader;
+    timeout(LONG, reader.read_exact(&mut got)).await.expect("an answer").unwrap();
+    assert_eq!(&got, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn it_listens_on_ipv6_as_well() {
+    let server = serve_at("[::1]:0", limits()).await;
+    let _records = answering(server.appends, at(0, 0));
+    let mut client = connect(server.address).await;
+    client.write_all(request(BODY).as_bytes()).await.unwrap();
+    assert!(answer(&mut client).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
