@@ -12,6 +12,8 @@ pub struct Standing {
     pub next: NextOffset,
     /// Up to where it is, or was, being brought before it counts as restored.
     pub until: NextOffset,
+    /// Where the log ended when it was last heard of; nothing before that, nor where nobody listens.
+    pub end: Option<NextOffset>,
     /// Whether it is being brought up to where it stood before.
     pub restoring: bool,
     /// Records folded since the process started.
@@ -38,7 +40,7 @@ impl Progress {
 
     pub(crate) fn restoring(&self, partition: Partition, next: NextOffset, until: NextOffset) {
         let mut all = self.lock();
-        let fresh = Standing { next, until, restoring: true, folded: 0, emitted: 0 };
+        let fresh = Standing { next, until, end: None, restoring: true, folded: 0, emitted: 0 };
         let standing = all.entry(partition).or_insert(fresh);
         *standing = Standing { next, until, restoring: true, ..*standing };
     }
@@ -48,6 +50,12 @@ impl Progress {
             standing.next = next;
             standing.folded += folded;
             standing.emitted += emitted;
+        }
+    }
+
+    pub(crate) fn heard_end(&self, partition: Partition, end: NextOffset) {
+        if let Some(standing) = self.lock().get_mut(&partition) {
+            standing.end = Some(end);
         }
     }
 
