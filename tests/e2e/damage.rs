@@ -60,14 +60,15 @@ fn flip(path: &Path, at: impl Fn(usize) -> usize) {
     fs::write(path, bytes).unwrap();
 }
 
-fn is_of_positions(table: &Path) -> bool {
-    fs::read(table).unwrap().windows(8).any(|bytes| bytes == b"applied/")
+fn holds(table: &Path, text: &str) -> bool {
+    fs::read(table).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
 }
 
 #[test]
 fn a_bit_that_flipped_in_the_states_is_met_by_a_question_which_gets_503_until_the_views_are_built_anew() {
     let house = House::new();
-    let states: Vec<_> = house.files(".sst").into_iter().filter(|table| !is_of_positions(table)).collect();
+    // Neither positions nor counts of what was skipped: whoever asks for the status reads those.
+    let states: Vec<_> = house.files(".sst").into_iter().filter(|table| holds(table, "cus_")).collect();
     assert!(!states.is_empty());
     states.iter().for_each(|table| flip(table, |_| 10));
     let service = Service::start(&house.site);
@@ -86,7 +87,7 @@ fn a_bit_that_flipped_in_the_states_is_met_by_a_question_which_gets_503_until_th
 #[test]
 fn a_bit_that_flipped_in_the_states_is_met_by_the_reader_which_builds_the_views_anew() {
     let house = House::new();
-    house.files(".sst").iter().filter(|table| !is_of_positions(table)).for_each(|table| flip(table, |_| 10));
+    house.files(".sst").iter().filter(|table| !holds(table, "applied/")).for_each(|table| flip(table, |_| 10));
     // The same events again touch every state.
     let again = generated(&["--events", "2000", "--customers", "150", "--seed", "5"]);
     house.site.write(&disordered(&again));

@@ -311,6 +311,16 @@ async fn a_damaged_table_is_answered_with_503_and_its_generation_is_replaced_und
     assert!(!fed._dir.path().join("views/generation-1").exists());
 }
 
+#[tokio::test]
+async fn once_damage_is_noted_nothing_is_answered_from_that_generation_also_where_it_is_whole() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    assert!(fed.parts.keeper.live().note_damage("a bit"));
+    for path in ["/v1/subscriptions/sub_1", "/v1/subscriptions/no", "/v1/customers/cus_1/access", "/readyz"] {
+        assert_eq!(fed.get(path).await.0, 503, "{path}");
+    }
+}
+
 #[test]
 fn what_is_damaged_again_and_again_is_the_disks_fault() {
     let fed = Fed::new(DEFAULT);
