@@ -87,7 +87,8 @@ fn a_bit_that_flipped_in_the_states_is_met_by_a_question_which_gets_503_until_th
 #[test]
 fn a_bit_that_flipped_in_the_states_is_met_by_the_reader_which_builds_the_views_anew() {
     let house = House::new();
-    house.files(".sst").iter().filter(|table| !holds(table, "applied/")).for_each(|table| flip(table, |_| 10));
+    // The store opens, and its positions are good: it is the states that the reader cannot go on from.
+    house.files(".sst").iter().filter(|table| holds(table, "cus_")).for_each(|table| flip(table, |_| 10));
     // The same events again touch every state.
     let again = generated(&["--events", "2000", "--customers", "150", "--seed", "5"]);
     house.site.write(&disordered(&again));
