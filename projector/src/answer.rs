@@ -38,12 +38,12 @@ impl<'a> Grant<'a> {
         let Resolved { facts, mut because, ambiguous, overdue_since } = resolved;
         let verdict = rules.of_status(&facts.status);
         let limit = verdict.grace.zip(overdue_since);
-        if let Some((_, since)) = limit
-            && !because.contains(&since.id.as_str())
+        if let Some((_, (_, since))) = limit
+            && !because.contains(&since)
         {
-            because.insert(0, &since.id);
+            because.insert(0, since);
         }
-        let until = limit.map(|(grace, since)| since.second.saturating_add(grace));
+        let until = limit.map(|(grace, (second, _))| second.saturating_add(grace));
         Self { facts, verdict, until, because, ambiguous }
     }
 

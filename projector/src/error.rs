@@ -15,10 +15,48 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] hooklog_log::Error),
     /// A state in the store cannot be read.
-    #[error(
-        "a state in the views cannot be read: {0}; delete the directory of the views, they are rebuilt from the log"
-    )]
+    #[error("a state in the views cannot be read: {0}")]
     Unreadable(#[from] Unreadable),
+    /// The data of a generation are bad.
+    #[error("the views in {path} are damaged: {what}")]
+    Damaged {
+        /// The generation's directory.
+        path: PathBuf,
+        /// What was noticed.
+        what: String,
+    },
+    /// A generation was folded by another version of this program.
+    #[error(
+        "the views in {path} were made by another version of hooklog: they are `{found}`, this one makes `{wanted}`"
+    )]
+    OtherFold {
+        /// The generation's directory.
+        path: PathBuf,
+        /// What the store says it holds.
+        found: String,
+        /// What it should hold.
+        wanted: String,
+    },
+    /// A generation has to be built anew, and nobody knows by which rules it answered.
+    #[error(
+        "{what}. They can be built anew from the log, but the rules that they answered by are lost with them: see that --rules names the right ones (without it the built-in ones are taken), then delete the directory {dir} and start again"
+    )]
+    RulesLost {
+        /// The directory of all generations.
+        dir: PathBuf,
+        /// Why the views cannot be used.
+        what: String,
+    },
+    /// Generations go bad as fast as they are built.
+    #[error(
+        "the views were damaged {times} times since this process started, the last time so: {last}. The disk or the memory of this machine is failing: test both, or move the data directory to another disk; the log is not touched by it"
+    )]
+    Failing {
+        /// How often.
+        times: u32,
+        /// What was noticed last.
+        last: String,
+    },
     /// The rules cannot be used.
     #[error("the rules {from} cannot be used: {reason}; correct them, or leave out --rules for the built-in ones")]
     Rules {
@@ -36,10 +74,14 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The manifest of generations says what cannot be.
-    #[error("{path} is damaged ({what}); delete the directory it is in, the views are rebuilt from the log")]
+    #[error(
+        "{path} is damaged ({what}), so it is not known which views answer and by which rules. The views can be built anew from the log, but the rules of every generation are lost: see that --rules names the right ones (without it the built-in ones are taken), then delete the directory {dir} and start again"
+    )]
     Manifest {
         /// The manifest.
         path: PathBuf,
+        /// The directory it is in.
+        dir: PathBuf,
         /// What is wrong with it.
         what: String,
     },
@@ -72,4 +114,22 @@ pub enum Error {
     /// The projector was asked to stop.
     #[error("stopped before the rebuild was done; the views are as they were, ask for it again after the next start")]
     Stopped,
+}
+
+impl Error {
+    /// Whether data on disk are bad, so that only building them anew helps.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Error::Store(error) | Error::Task(hooklog_task::Error::Store(error)) => is_damage(error),
+            Error::Unreadable(_) | Error::Damaged { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// RocksDB calls a file that it misses an error of the disk.
+fn is_damage(error: &hooklog_store::Error) -> bool {
+    let is_missing = |said: String| said.contains("No such file or directory");
+    let misses = matches!(error, hooklog_store::Error::Rocks { source, .. } if is_missing(source.to_string()));
+    error.is_damage() || misses
 }

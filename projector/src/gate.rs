@@ -41,6 +41,13 @@ impl Gate {
         (!shutdown.is_cancelled()).then_some(turn)
     }
 
+    /// Ends the reader's turn, so that it looks around before the next one.
+    pub(crate) fn interrupt(&self) {
+        if let Some(turn) = &self.lock().turn {
+            turn.cancel();
+        }
+    }
+
     /// The reader's side: a pause that ends early when it is to hold or to stop.
     pub(crate) fn rest(&self, pause: Duration, shutdown: &CancellationToken) {
         let deadline = Instant::now() + pause;

@@ -11,6 +11,7 @@
 //! - [`generations`]: builds of the views, each under one version of the rules
 //! - [`Projector`]: reads `events` into the live generation, rebuilds, answers queries
 //! - [`rebuild`]: what a rebuild reports and comes to
+//! - [`measure`]: the metrics' names
 //! - [`status`]: what a projector says of itself
 //!
 //! The query API and what the views keep are described in `docs/guide/query-api.md` and `views.md`.
@@ -21,6 +22,8 @@ mod error;
 pub mod fold;
 mod gate;
 pub mod generations;
+pub mod measure;
+mod mend;
 mod projector;
 mod query;
 pub mod rebuild;

@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::fold::codec::Unreadable;
 use crate::gate::Gate;
-use crate::generations::keeper::Place;
+use crate::generations::place::Place;
 use crate::generations::rules_file::OnDisk;
 use crate::generations::{Generation, Keeper};
+use crate::measure::{self, Sampler};
+use crate::mend::Mended;
 use crate::query;
 use crate::rebuild::{self, Building, Rebuilt};
 use crate::status::Status;
@@ -28,8 +30,11 @@ use crate::views::task::Views;
 /// Between two tries to reach Kafka.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two looks at the rules on disk.
-const LOOK: Duration = Duration::from_secs(5);
+/// Between two samples for the metrics.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Samples between two looks at the rules on disk.
+const LOOK: u32 = 5;
 
 /// How long a stop may go unnoticed between two looks.
 const BLINK: Duration = Duration::from_millis(100);
@@ -58,6 +63,7 @@ pub(crate) struct Parts {
     pub(crate) gate: Gate,
     pub(crate) input: materialise::Config,
     pub(crate) building: watch::Sender<Option<Building>>,
+    pub(crate) mended: Mended,
 }
 
 impl Projector {
@@ -70,20 +76,22 @@ impl Projector {
         let (topic, log, partitions) = (events.name.clone(), events.id.0.clone(), events.partitions);
         let keeper = Keeper::open(Place { dir, registry, topic, log, partitions, rules })?;
         let input = materialise::Config { connection, input: events };
-        Ok(Self(Arc::new(Parts { keeper, gate: Gate::default(), input, building: watch::Sender::new(None) })))
+        let (gate, building, mended) = (Gate::default(), watch::Sender::new(None), Mended::default());
+        Ok(Self(Arc::new(Parts { keeper, gate, input, building, mended })))
     }
 
     /// Reads `events` into the live views until `shutdown`. Blocks: give it a thread, and end the process if it fails.
     ///
-    /// While no broker answers it tries again; queries are answered from what is there.
+    /// While no broker answers it tries again; queries are answered from what is there. Views that are damaged are built anew.
     ///
     /// # Errors
-    /// [`Error::Task`] where the log and the views do not fit or Kafka refuses for good, [`Error::Unreadable`] where the
-    /// store is damaged.
+    /// [`Error::Task`] where the log and the views do not fit or Kafka refuses for good, [`Error::Failing`] where views are
+    /// damaged again and again.
     pub fn run(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        measure::describe();
         let done = shutdown.child_token();
         std::thread::scope(|scope| {
-            scope.spawn(|| self.watch_rules(&done));
+            scope.spawn(|| self.watch(&done));
             let outcome = self.follow(shutdown);
             done.cancel();
             outcome
@@ -93,12 +101,20 @@ impl Projector {
     fn follow(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let parts = &*self.0;
         while let Some(turn) = parts.gate.pass(shutdown) {
-            match read(&parts.input, &parts.keeper.live(), &turn) {
+            let live = parts.keeper.live();
+            let (number, outcome) = (live.number, live.sound().and_then(|()| read(&parts.input, &live, &turn)));
+            if let Err(error) = &outcome {
+                parts.suspect(&live, error);
+            }
+            // What is still held could not be deleted.
+            drop(live);
+            match outcome {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => {
                     tracing::warn!(%error, "the views are not fed; trying again");
                     parts.gate.rest(PAUSE, shutdown);
                 }
+                Err(error) if error.is_damage() => parts.mend(number, &error)?,
                 Err(error) => return Err(error),
             }
         }
@@ -118,7 +134,11 @@ impl Projector {
     /// [`Projector::run`] does not run. The views that answer are then as they were.
     pub fn rebuild(&self, shutdown: &CancellationToken) -> Result<Rebuilt, Error> {
         let outcome = rebuild::run(&self.0, shutdown);
-        self.0.building.send_replace(None);
+        // A second one that is refused must not hide the first one.
+        if !matches!(outcome, Err(Error::Building)) {
+            self.0.building.send_replace(None);
+        }
+        measure::rebuilt(&outcome);
         outcome
     }
 
@@ -140,16 +160,19 @@ impl Projector {
         self.0.clone()
     }
 
-    /// Says so whenever what is to be said of the rules on disk changes.
-    fn watch_rules(&self, done: &CancellationToken) {
-        let mut said = OnDisk::Same;
-        while !done.is_cancelled() {
-            let found = self.0.keeper.rules_on_disk();
-            if found != said {
-                report(&found);
-                said = found;
+    /// Samples for the metrics, and says so whenever what is to be said of the rules on disk changes.
+    fn watch(&self, done: &CancellationToken) {
+        let (mut said, mut sampler) = (OnDisk::Same, Sampler::default());
+        for look in (0..LOOK).cycle().take_while(|_| !done.is_cancelled()) {
+            if look == 0 {
+                let found = self.0.keeper.rules_on_disk();
+                if found != said {
+                    report(&found);
+                    said = found;
+                }
             }
-            let next = Instant::now() + LOOK;
+            sampler.sample(&self.0);
+            let next = Instant::now() + SAMPLE;
             while !done.is_cancelled() && Instant::now() < next {
                 std::thread::sleep(BLINK);
             }

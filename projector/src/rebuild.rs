@@ -21,6 +21,9 @@ use crate::views::content;
 /// How often progress is reported.
 const TICK: Duration = Duration::from_millis(100);
 
+/// In the place of the hash of views that cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 /// How many records a build may be behind the live views when it takes over; they are read while those hold.
 const CLOSE: i64 = 5_000;
 
@@ -152,7 +155,12 @@ fn take_over(parts: &Parts, built: Arc<Generation>, shutdown: &CancellationToken
     let (now, then) = (built.store.snapshot(), before.store.snapshot());
     parts.keeper.switch(&built)?;
     drop(held);
-    let (content, previous_content) = (content::hash(&now, &built.rules)?, content::hash(&then, &before.rules)?);
+    let content = content::hash(&now, &built.rules)?;
+    // It does not answer any more: that it is damaged may be why it was replaced.
+    let previous_content = content::hash(&then, &before.rules).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the views before cannot be compared with");
+        UNREADABLE.to_owned()
+    });
     let same = content == previous_content;
     tracing::info!(generation = built.number, same, "the views that were built anew have taken over");
     Ok(Rebuilt {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::fold::tally::Tally;
+use crate::generations::Generation;
 use crate::generations::rules_file::OnDisk;
 use crate::projector::Parts;
 use crate::rebuild::Building;
@@ -46,7 +47,12 @@ pub struct Reader {
 
 impl Parts {
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let (live, plan) = (self.keeper.live(), self.keeper.plan());
+        let live = self.keeper.live();
+        self.status_of(&live).inspect_err(|error| self.suspect(&live, error))
+    }
+
+    fn status_of(&self, live: &Generation) -> Result<Status, Error> {
+        let plan = self.keeper.plan();
         let standing = live.progress.all();
         let mut partitions = Vec::new();
         for partition in self.partitions() {
@@ -60,15 +66,15 @@ impl Parts {
             rules: live.rules.hash(),
             rules_on_disk: self.keeper.rules_on_disk(),
             partitions,
-            skipped: self.skipped()?,
+            skipped: self.skipped(live)?,
             building: self.building.borrow().clone(),
         })
     }
 
-    fn skipped(&self) -> Result<BTreeMap<String, i64>, Error> {
+    pub(crate) fn skipped(&self, live: &Generation) -> Result<BTreeMap<String, i64>, Error> {
         let mut all = BTreeMap::new();
         for partition in self.partitions() {
-            let Some(bytes) = self.keeper.live().store.get(TALLIES, &partition.0.to_be_bytes())? else { continue };
+            let Some(bytes) = live.store.get(TALLIES, &partition.0.to_be_bytes())? else { continue };
             for (reason, count) in Tally::from_bytes(&bytes)?.0 {
                 *all.entry(reason).or_default() += count.records;
             }

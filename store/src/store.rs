@@ -4,6 +4,7 @@ mod hash;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use hooklog_schemas::Millis;
@@ -42,6 +43,11 @@ impl Store {
         let mut store = Store { db, layout, kind: String::new(), buckets, lease };
         store.kind = store.agree(wanted)?;
         Ok(store)
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.lease.path()
     }
 
     /// The line that says what the store holds.

@@ -2,19 +2,23 @@
 //!
 //! No group, no transaction: every instance reads everything, committed records only, and applies at once. What was read
 //! and not applied when the process died is read again.
+//!
+//! A log that is written in transactions has offsets that no reader is given: markers, and what was aborted. The client passes
+//! them in the order of the log, so where it stands all before it was given to us and is folded. The position of the store
+//! follows it: at rest it is the end of the log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hooklog_log::connection::{AtEnds, Connection, Isolation, ReaderClient};
+use hooklog_log::connection::{AtEnds, Connection, Isolation};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use hooklog_store::{Applied, Source, Store};
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset as At, TopicPartitionList};
+use rdkafka::{ClientContext, Offset as At, Statistics, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -29,6 +33,8 @@ use crate::resume::Stop;
 const QUIET: Duration = Duration::from_millis(100);
 /// Records applied at once.
 const BATCH: usize = 5_000;
+/// How often the client tells where the log ends, in milliseconds.
+const TELL_MS: &str = "1000";
 
 /// What a materialising task reads.
 #[derive(Clone, Debug)]
@@ -65,7 +71,7 @@ struct Task<'t, F> {
     topic: &'t str,
     store: &'t Store,
     progress: &'t Progress,
-    consumer: ReaderClient,
+    consumer: BaseConsumer<Listening>,
     applied: BTreeMap<Partition, Applied>,
     /// The ends when this began, for the partitions that have not reached them.
     restoring: BTreeMap<Partition, NextOffset>,
@@ -83,7 +89,7 @@ impl<'t, F: Fold> Task<'t, F> {
             progress.restoring(partition, from, ends.end);
             restoring.insert(partition, ends.end);
         }
-        let consumer = consumer(config, &applied)?;
+        let consumer = consumer(config, &applied, progress)?;
         let mut task = Task { fold, topic, store, progress, consumer, applied, restoring };
         let done: Vec<_> = task.applied.keys().copied().collect();
         done.into_iter().for_each(|partition| task.note_restored(partition));
@@ -91,11 +97,12 @@ impl<'t, F: Fold> Task<'t, F> {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
-        let (mut batch, mut at_end, mut wait) = (Vec::new(), Vec::new(), QUIET);
+        let (mut batch, mut has_news, mut wait) = (Vec::new(), false, QUIET);
         while batch.len() < BATCH {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => batch.push(message),
-                Some(Err(KafkaError::PartitionEOF(partition))) => at_end.push(Partition(partition)),
+                // At a new end, perhaps behind nothing but markers.
+                Some(Err(KafkaError::PartitionEOF(_))) => has_news = true,
                 Some(Err(error)) if is_final(&error) => return Err(Error::Consumer(error)),
                 Some(Err(error)) => {
                     tracing::debug!(%error, "the view's reader goes on by itself");
@@ -105,13 +112,29 @@ impl<'t, F: Fold> Task<'t, F> {
             }
             wait = Duration::ZERO;
         }
-        let moved = fold_all(self.fold, self.store, self.topic, &self.applied, &batch)?;
+        let mut overlay = Overlay::default();
+        let mut moved = fold_all(self.fold, self.store, &self.applied, &batch, &mut overlay)?;
+        if has_news || !batch.is_empty() || !self.restoring.is_empty() {
+            // Only now: all that the client has passed was in this batch or in one before.
+            pass(&mut moved, &self.applied, stands(&self.consumer));
+        }
         drop(batch);
-        self.note(moved);
-        at_end.into_iter().try_for_each(|partition| self.reach_end(partition))
+        self.apply(&overlay, moved)
     }
 
-    fn note(&mut self, moved: BTreeMap<Partition, (Applied, u64)>) {
+    /// What was folded and up to where, at once.
+    fn apply(&mut self, overlay: &Overlay, moved: Moved) -> Result<(), Error> {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let source = |partition: &Partition| Source { topic: self.topic.to_owned(), partition: *partition };
+        let positions: Vec<_> = moved.iter().map(|(partition, (at, _))| (source(partition), *at)).collect();
+        self.store.apply(overlay.writes(), &positions)?;
+        self.note(moved);
+        Ok(())
+    }
+
+    fn note(&mut self, moved: Moved) {
         for (partition, (applied, folded)) in moved {
             self.applied.insert(partition, applied);
             self.progress.reached(partition, applied.next, folded, 0);
@@ -125,41 +148,50 @@ impl<'t, F: Fold> Task<'t, F> {
             self.progress.live(partition);
         }
     }
+}
 
-    /// The last offsets of a log written in transactions are markers, which no reader is given: the end of what there was
-    /// to read counts as the end.
-    fn reach_end(&mut self, partition: Partition) -> Result<(), Error> {
-        let Some(end) = self.restoring.get(&partition).copied() else { return Ok(()) };
-        let applied = Applied { next: self.applied[&partition].next.max(end), ..self.applied[&partition] };
-        let source = Source { topic: self.topic.to_owned(), partition };
-        self.store.apply(&hooklog_store::Writes::default(), &[(source, applied)])?;
-        self.note(BTreeMap::from([(partition, (applied, 0))]));
-        Ok(())
+/// Up to where partitions are folded, and how many records that took.
+type Moved = BTreeMap<Partition, (Applied, u64)>;
+
+/// Where the client stands: one past the last offset of each partition that it gave out or passed over.
+fn stands(consumer: &BaseConsumer<Listening>) -> BTreeMap<Partition, NextOffset> {
+    // A client that does not say keeps us at the last record: behind, and never wrong.
+    let Ok(list) = consumer.position() else { return BTreeMap::new() };
+    let one = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+        At::Offset(offset) => Some((Partition(element.partition()), NextOffset(offset))),
+        _ => None,
+    };
+    list.elements().iter().filter_map(one).collect()
+}
+
+/// Moves positions on to where the client stands, and never back. Pure.
+fn pass(moved: &mut Moved, applied: &BTreeMap<Partition, Applied>, stands: BTreeMap<Partition, NextOffset>) {
+    for (partition, next) in stands {
+        let Some((at, folded)) = moved.get(&partition).copied().or_else(|| Some((*applied.get(&partition)?, 0))) else {
+            continue;
+        };
+        if next > at.next {
+            moved.insert(partition, (Applied { next, ..at }, folded));
+        }
     }
 }
 
-/// Folds a batch of all partitions over the one store and applies it, positions and all, at once.
+/// Folds a batch of all partitions over the one store, into `overlay`.
 fn fold_all<F: Fold>(
     fold: &F,
     store: &Store,
-    topic: &str,
     applied: &BTreeMap<Partition, Applied>,
     batch: &[BorrowedMessage<'_>],
-) -> Result<BTreeMap<Partition, (Applied, u64)>, Error> {
-    let mut overlay = Overlay::default();
+    overlay: &mut Overlay,
+) -> Result<Moved, Error> {
     let mut moved = BTreeMap::new();
     for (partition, at) in applied {
         let inputs = inputs(*partition, *at, batch);
         let Some(last) = inputs.last() else { continue };
         let next = Applied { next: last.offset.next(), clock: last.time };
-        let effects = step(fold, store, &mut overlay, &inputs)?;
+        let effects = step(fold, store, overlay, &inputs)?;
         debug_assert!(effects.produce.is_empty(), "a view has no outputs");
         moved.insert(*partition, (next, inputs.len() as u64));
-    }
-    if !moved.is_empty() {
-        let source = |partition: &Partition| Source { topic: topic.to_owned(), partition: *partition };
-        let positions: Vec<_> = moved.iter().map(|(partition, (at, _))| (source(partition), *at)).collect();
-        store.apply(overlay.writes(), &positions)?;
     }
     Ok(moved)
 }
@@ -188,10 +220,35 @@ fn begin(partition: Partition, at: Applied, ends: Ends) -> Result<NextOffset, St
     Ok(at.next)
 }
 
-fn consumer(config: &Config, from: &BTreeMap<Partition, Applied>) -> Result<ReaderClient, Error> {
+/// Hears, beside what every reader hears, where the log ends.
+struct Listening(Progress);
+
+impl ClientContext for Listening {
+    fn error(&self, error: KafkaError, reason: &str) {
+        AtEnds.error(error, reason);
+    }
+
+    fn stats(&self, told: Statistics) {
+        for partition in told.topics.values().flat_map(|topic| topic.partitions.values()) {
+            if partition.ls_offset >= 0 {
+                self.0.heard_end(Partition(partition.partition), NextOffset(partition.ls_offset));
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Listening {}
+
+fn consumer(
+    config: &Config,
+    from: &BTreeMap<Partition, Applied>,
+    progress: &Progress,
+) -> Result<BaseConsumer<Listening>, Error> {
     let mut client = config.connection.reader_config(Isolation::Committed);
     client.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", "65536");
-    let consumer: ReaderClient = client.create_with_context(AtEnds).map_err(hooklog_log::Error::Client)?;
+    client.set("statistics.interval.ms", TELL_MS);
+    let consumer: BaseConsumer<Listening> =
+        client.create_with_context(Listening(progress.clone())).map_err(hooklog_log::Error::Client)?;
     let mut list = TopicPartitionList::with_capacity(from.len());
     for (partition, applied) in from {
         let offset = At::Offset(applied.next.0);
@@ -210,9 +267,44 @@ fn is_final(error: &KafkaError) -> bool {
             code,
             Code::AutoOffsetReset
                 | Code::OffsetOutOfRange
+                // The client goes on behind what it cannot read: a hole, which here would look like a marker's.
+                | Code::BadMessage
+                | Code::BadCompression
                 | Code::TopicAuthorizationFailed
                 | Code::UnknownTopicOrPartition
         ),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hooklog_schemas::Millis;
+
+    use super::*;
+
+    fn at(next: i64) -> Applied {
+        Applied { next: NextOffset(next), clock: Millis(7) }
+    }
+
+    fn passed(moved: &[(i32, i64, u64)], stands: &[(i32, i64)]) -> Vec<(i32, i64, u64)> {
+        let applied = [(Partition(0), at(10)), (Partition(1), at(20))].into();
+        let mut moved = moved.iter().map(|(p, next, folded)| (Partition(*p), (at(*next), *folded))).collect();
+        pass(&mut moved, &applied, stands.iter().map(|(p, next)| (Partition(*p), NextOffset(*next))).collect());
+        assert!(moved.values().all(|(at, _)| at.clock == Millis(7)), "a marker has no time");
+        moved.into_iter().map(|(partition, (at, folded))| (partition.0, at.next.0, folded)).collect()
+    }
+
+    #[test]
+    fn the_position_goes_on_to_where_the_client_stands_and_never_back() {
+        assert_eq!(passed(&[(0, 15, 5)], &[(0, 16)]), [(0, 16, 5)]);
+        assert_eq!(passed(&[(0, 15, 5)], &[(0, 12)]), [(0, 15, 5)]);
+        assert_eq!(passed(&[], &[(0, 11), (1, 20)]), [(0, 11, 0)]);
+        assert_eq!(passed(&[], &[(1, 19)]), []);
+    }
+
+    #[test]
+    fn a_partition_that_is_not_ours_is_left_alone() {
+        assert_eq!(passed(&[], &[(7, 99)]), []);
     }
 }

@@ -14,6 +14,8 @@ pub struct Standing {
     pub next: NextOffset,
     /// Up to where it is, or was, being brought before it counts as restored.
     pub until: NextOffset,
+    /// Where the log ended when it was last heard of; nothing before that, nor where nobody listens.
+    pub end: Option<NextOffset>,
     /// Whether it is being brought up to where it stood before.
     pub restoring: bool,
     /// Records folded since the process started.
@@ -85,6 +87,12 @@ impl Progress {
             standing.emitted += emitted;
         }
         measure::reached(self.task, partition, next.0, folded, self.has_outputs.then_some(emitted));
+    }
+
+    pub(crate) fn heard_end(&self, partition: Partition, end: NextOffset) {
+        if let Some(standing) = self.lock().all.get_mut(&partition) {
+            standing.end = Some(end);
+        }
     }
 
     pub(crate) fn live(&self, partition: Partition) {

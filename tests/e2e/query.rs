@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use hooklog_oracle::{Of, Oracle, Standing};
-use hooklog_test_support::{Broker, Site, Up, narrowed, records::records};
+use hooklog_test_support::{Broker, Site, Up, narrowed, records::records, wait_until};
 use serde_json::{Value, json};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
@@ -104,6 +104,7 @@ fn every_subscription_and_customer_is_as_the_oracle_says_after_a_disordered_send
     }
     the_position_is_the_end_of_what_is_known_of_a_customer(&house, &events);
     shapes_are_those_of_the_contract(&house);
+    status_and_metrics_show_no_lag(&house);
     refusals_say_what_to_write(&house);
 }
 
@@ -132,8 +133,38 @@ fn shapes_are_those_of_the_contract(house: &House) {
         ids.map(|subscription| subscription["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
     assert!(listed(&access).contains(&of.id) && listed(&page).is_subset(&listed(&access)), "{access} {page}");
-    let metrics = house.up.get("/metrics");
-    assert_eq!((metrics.status, house.up.get("/healthz").status, house.up.get("/readyz").status), (200, 200, 200));
+    assert_eq!((house.up.get("/healthz").status, house.up.get("/readyz").status), (200, 200));
+}
+
+/// At rest nothing lags: not by a marker of a transaction either.
+fn status_and_metrics_show_no_lag(house: &House) {
+    let done = house.site.run(&["status", "--json"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let status = done.json();
+    for row in status["partitions"].as_array().unwrap() {
+        assert_eq!((&row["view_lag"], &row["view"]), (&json!(0), &row["events"]), "{status}");
+    }
+    let folded = house.up.get("/readyz").json()["views"]["partitions"][0]["folded"].clone();
+    let metrics = wait_until("the metrics tell of all that was folded", || {
+        let text = house.up.get("/metrics").body;
+        text.contains(&format!("hooklog_projector_records_total{{partition=\"0\"}} {folded}\n")).then_some(text)
+    });
+    for line in [
+        "# HELP hooklog_projector_lag From that to the end of the log, by partition",
+        "hooklog_projector_restoring{partition=\"3\"} 0\n",
+        "hooklog_projector_generation 1\n",
+        "hooklog_query_answers_total{route=\"/v1/customers/{id}/access\",status=\"200\"}",
+        "hooklog_query_seconds_count{route=\"/v1/subscriptions/{id}\"}",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    wait_until("the lag of every partition is heard of and 0", || {
+        let text = house.up.get("/metrics").body;
+        (0..4)
+            .all(|partition| text.contains(&format!("hooklog_projector_lag{{partition=\"{partition}\"}} 0\n")))
+            .then_some(())
+    });
+    assert!(!metrics.contains("cus_") && !metrics.contains("sub_"), "an id in {metrics}");
 }
 
 fn refusals_say_what_to_write(house: &House) {

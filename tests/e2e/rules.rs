@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
 
-use hooklog_oracle::{Of, Oracle};
-use hooklog_test_support::{Broker, Done, Site, Up};
-use serde_json::Value;
+use hooklog_oracle::{Of, Oracle, PastDue};
+use hooklog_test_support::{Broker, Done, Site, Up, narrowed, wait_until};
+use serde_json::{Value, json};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const DEFAULT: &str = include_str!("../../rules/default.toml");
@@ -46,6 +48,13 @@ impl House {
         done.json()
     }
 
+    /// What is said of each customer, byte for byte.
+    fn answers(&self) -> Vec<String> {
+        let customers = self.oracle.customers(true);
+        let paths = customers.keys().map(|of| format!("/v1/customers/{}/access?{}", of.id, narrowed(of)));
+        paths.map(|path| self.up.get(&path).body).collect()
+    }
+
     fn losers(&self) -> BTreeSet<Of> {
         let (with, without) = (self.oracle.customers(true), self.oracle.customers(false));
         with.into_iter().filter(|(of, access)| *access && !without[of]).map(|(of, _)| of).collect()
@@ -67,17 +76,93 @@ fn a_rebuild_without_access_for_past_due_takes_it_from_exactly_the_oracles_custo
         "the seed shows nothing: {losers:?}"
     );
     house.up.equals(&house.oracle, true);
+    let before = house.answers();
     house.rule(&without_past_due());
     house.up.equals(&house.oracle, true);
     let taken = house.rebuilt();
     assert_eq!(taken["same"], false, "{taken}");
     house.up.equals(&house.oracle, false);
+    assert_ne!(house.answers(), before, "answers changed");
     house.rule(DEFAULT);
     house.up.equals(&house.oracle, false);
     let back = house.rebuilt();
     assert_eq!(back["content"], taken["previous_content"], "{back}");
     assert_ne!(back["content"], taken["content"], "{back}");
     house.up.equals(&house.oracle, true);
+    assert_eq!(house.answers(), before, "to the byte");
+}
+
+#[test]
+fn with_days_of_grace_access_ends_at_the_second_that_the_oracle_says() {
+    const DAYS: i64 = 3;
+    let house = House::open();
+    let began = house.oracle.overdue_since();
+    assert!(began.len() > 1, "the seed has too few who are past due: {began:?}");
+    house.rule(&DEFAULT.replacen("# grace_days = 7", &format!("grace_days = {DAYS}"), 1));
+    house.rebuilt();
+    for until in began.iter().map(|began| began + DAYS * 86_400) {
+        for at in [until - 1, until] {
+            let expected = house.oracle.customers_under(PastDue::Grace { seconds: DAYS * 86_400, at });
+            for (of, access) in &expected {
+                let answer = house.up.get(&format!("/v1/customers/{}/access?{}&at={at}", of.id, narrowed(of)));
+                assert_eq!(
+                    (answer.status, &answer.json()["access"]),
+                    (200, &json!(access)),
+                    "{of:?} at {at}: {answer:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rebuild_without_its_rules_file_is_refused_and_nothing_changes() {
+    let house = House::open();
+    let before = house.answers();
+    std::fs::remove_file(house.site.file("rules.toml")).unwrap();
+    let refused = house.rebuild();
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    for part in ["rules.toml", "there is no such file"] {
+        assert!(refused.stderr.contains(part), "{part}: {refused:?}");
+    }
+    assert_eq!(house.answers(), before);
+    house.rule(DEFAULT);
+    let rebuilt = house.rebuilt();
+    assert_eq!((&rebuilt["same"], &rebuilt["generation"]), (&json!(true), &json!(2)), "no number was used up");
+}
+
+#[test]
+fn after_kill_9_in_the_middle_of_a_rebuild_all_answers_are_of_the_old_rules_or_all_of_the_new() {
+    let House { site, up, oracle } = House::open();
+    let rules = site.file("rules.toml");
+    let (mut up, mut generation, mut past_due) = (up, 1, true);
+    for text in [without_past_due(), DEFAULT.to_owned(), without_past_due()] {
+        std::fs::write(&rules, &text).unwrap();
+        let mut asking = site.command(&["rebuild", "--json"]);
+        let mut asking = asking.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("a generation is being built", || built_after(&site.data_dir(), generation));
+        up.program.kill();
+        asking.wait().unwrap();
+        up = site.try_up(&["--rules", rules.to_str().unwrap()]).unwrap_or_else(|refused| panic!("{refused}"));
+        let views = up.get("/readyz").json()["views"].clone();
+        assert_eq!(views["building"], Value::Null, "{views}");
+        // A slow machine may have let it switch before we killed it.
+        let has_switched = views["generation"] != generation;
+        up.equals(&oracle, if has_switched { text == DEFAULT } else { past_due });
+        let done = site.run(&["rebuild", "--json"]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        (generation, past_due) = (done.json()["generation"].as_u64().unwrap(), text == DEFAULT);
+        up.equals(&oracle, past_due);
+        assert_eq!(built_after(&site.data_dir(), generation), None, "what was cut short is gone");
+    }
+}
+
+/// The directory of a generation with a higher number.
+fn built_after(data_dir: &Path, generation: u64) -> Option<()> {
+    let entries = std::fs::read_dir(data_dir.join("projector")).unwrap();
+    let numbers =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("generation-")?.parse().ok());
+    numbers.max().filter(|number: &u64| *number > generation).map(drop)
 }
 
 #[test]

@@ -152,7 +152,8 @@ fn line(n: usize, first: &Sample, second: &Sample, elapsed: f64) -> Line {
 fn as_json(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> Value {
     json!({
         "brokers": cluster.connection.brokers, "pid": cluster.run.as_ref().map(|run| run.process.pid),
-        "generation": sample.admin["generation"], "rules": sample.admin["rules"], "partitions": lines,
+        "generation": sample.admin["generation"], "rules": sample.admin["rules"],
+        "building": sample.admin["building"], "partitions": lines,
     })
 }
 
@@ -185,11 +186,19 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
     if sample.admin["rules"]["changed"] == true {
         text += "\nThe rules have changed and do nothing until `hooklog rebuild`.";
     }
+    text += &building(&sample.admin).unwrap_or_default();
     text += &format!("\n\n{table}");
     for why in lines.iter().filter_map(|line| line.stopped.as_ref()) {
         text += &format!("\n\nSTOPPED: {why}");
     }
     text
+}
+
+/// How far a rebuild is, if one is going on.
+fn building(admin: &Value) -> Option<String> {
+    let (generation, rows) = (admin["building"]["generation"].as_u64()?, admin["building"]["partitions"].as_array()?);
+    let sum = |field: &str| rows.iter().filter_map(|row| row[field].as_i64()).sum::<i64>();
+    Some(format!("\nGeneration {generation} is being built: {} of {} offsets.", sum("done"), sum("total")))
 }
 
 fn cells(line: &Line) -> [String; 11] {
@@ -251,6 +260,14 @@ mod tests {
         let line = lines(&one(), &one()).remove(0);
         assert!(cells(&line)[10].contains("STOPPED"));
         assert_eq!(line.stopped.as_deref(), Some("a gap"));
+    }
+
+    #[test]
+    fn a_rebuild_that_is_going_on_is_told_and_none_is_not() {
+        let rows = json!([{ "partition": 0, "done": 5, "total": 9 }, { "partition": 1, "done": 2, "total": 4 }]);
+        let said = building(&json!({ "building": { "generation": 3, "partitions": rows } }));
+        assert_eq!(said.as_deref(), Some("\nGeneration 3 is being built: 7 of 13 offsets."));
+        assert_eq!((building(&json!({ "building": null })), building(&Value::Null)), (None, None));
     }
 
     #[test]

@@ -119,6 +119,8 @@ impl Services {
         registry: Registry,
         query: Option<tokio::net::TcpListener>,
     ) -> anyhow::Result<()> {
+        // Before anything is measured: what a metric is is told to the recorder that is there.
+        let metrics = admin::metrics()?;
         let projector = Projector::open(hooklog_projector::Config {
             connection: cluster.connection.clone(),
             events: topics.events.clone(),
@@ -130,7 +132,7 @@ impl Services {
         let (reader, stop) = (projector.clone(), self.tasks.clone());
         self.spawn_thread("projector", move || Ok(reader.run(&stop)?));
         if let Some(listener) = query {
-            let router = projector.router().merge(admin::metrics()?);
+            let router = projector.router().merge(metrics);
             let serve = axum::serve(listener, router).with_graceful_shutdown(self.tasks.clone().cancelled_owned());
             self.running.spawn(async { ("query", serve.await.map_err(Into::into)) });
         }

@@ -9,7 +9,7 @@ use super::event::{Heard, Label, hear, wanted};
 use super::scope::Scope;
 use super::subscription::Subscription;
 use crate::answer::{Access, Grant};
-use crate::rules::Rules;
+use crate::rules::{DEFAULT, Rules};
 use crate::stripe::json::Json;
 
 /// One event's body, with defaults that can be changed.
@@ -22,6 +22,15 @@ impl Body {
         Self(json!({"id": id, "object": "event", "type": format!("customer.subscription.{kind}"), "created": second,
             "livemode": true, "data": {"object": {"id": "sub_1", "object": "subscription", "customer": "cus_1",
             "status": status, "created": 1, "cancel_at_period_end": false, "metadata": {}}}}))
+    }
+
+    /// An `invoice.<kind>` of `sub_1`, which these views do not need.
+    pub(crate) fn invoice(id: &str, kind: &str, second: i64) -> Self {
+        Self(
+            json!({"id": id, "object": "event", "type": format!("invoice.{kind}"), "created": second, "livemode": true,
+            "data": {"object": {"id": "in_1", "object": "invoice", "customer": "cus_1", "subscription": "sub_1"},
+            "previous_attributes": {"status": "open"}}}),
+        )
     }
 
     /// An event about the customer `cus_1`, type `customer.<kind>`.
@@ -54,11 +63,10 @@ impl Body {
         let text = self.0.to_string();
         let tree = Json::read(&text).unwrap();
         let kind = tree.get("type").text().unwrap_or_default();
-        let label = Label { id: tree.get("id").text().unwrap(), kind, created: tree.get("created").whole() };
+        let label = Label { id: tree.get("id").text().unwrap(), kind, created: tree.get("created").second() };
         match wanted(kind, tree.get("data").get("object").get("object").text()) {
-            Ok(Some(wanted)) => hear(label, wanted, tree.get("data")),
-            Ok(None) => Heard::NotNeeded,
-            Err(why) => Heard::NotUnderstood(why),
+            Some(wanted) => hear(label, wanted, tree.get("data")),
+            None => Heard::NotNeeded,
         }
     }
 
@@ -97,11 +105,16 @@ impl World {
         }
     }
 
-    /// The grants of `cus_1` in a scope.
+    /// The grants of a scope.
     pub(crate) fn grants<'a>(&'a self, scope: &Scope, rules: &'a Rules) -> Vec<Grant<'a>> {
-        let customer = self.customers.get(&(scope.clone(), "cus_1".to_owned()));
         let of_scope = self.subscriptions.iter().filter(|((of, _), _)| of == scope);
-        of_scope.filter_map(|(_, state)| Grant::of(state, customer, rules)).collect()
+        of_scope.filter_map(|(_, state)| self.grant(scope, state, rules)).collect()
+    }
+
+    fn grant<'a>(&'a self, scope: &Scope, state: &'a Subscription, rules: &'a Rules) -> Option<Grant<'a>> {
+        let owner = state.resolve()?.facts.customer.clone();
+        let customer = owner.and_then(|owner| self.customers.get(&(scope.clone(), owner)));
+        Grant::of(state, customer, rules)
     }
 
     /// Status and access of `sub_1`, live, by the built-in rules; the events that made it so; whether it is flagged.
@@ -119,18 +132,24 @@ impl World {
         Access::of(&self.grants(&scope, &rules), customer, &rules, 0).access
     }
 
-    /// Everything as bytes: states as stored, and what they answer.
+    /// Everything as bytes: states as stored, and what they answer by rules with days of grace and without.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let rules = Rules::built_in();
+        let both = [Rules::built_in(), with_grace()];
         let mut out = Vec::new();
         for ((scope, id), state) in &self.subscriptions {
-            let grant = Grant::of(state, self.customers.get(&(scope.clone(), "cus_1".to_owned())), &rules);
-            out.extend(format!("{scope:?}{id}{grant:?}").into_bytes());
+            for grant in both.iter().map(|rules| self.grant(scope, state, rules)) {
+                out.extend(format!("{scope:?}{id}{grant:?}").into_bytes());
+            }
             out.extend(state.to_bytes());
         }
         self.customers.values().for_each(|customer| out.extend(customer.to_bytes()));
         out
     }
+}
+
+/// The built-in rules with seven days of grace.
+pub(crate) fn with_grace() -> Rules {
+    Rules::parse(&DEFAULT.replace("# grace_days = 7", "grace_days = 7")).unwrap()
 }
 
 pub(crate) fn live() -> Scope {

@@ -2,7 +2,11 @@
 
 use crate::stripe::fingerprint::Fingerprint;
 use crate::stripe::json::Json;
-use crate::stripe::subscription::{Facts, is_terminal, short};
+use crate::stripe::subscription::{Facts, is_id, is_terminal, short};
+
+/// The second of an event that does not say when it was: before all others. So what it tells holds until an event comes
+/// that says, and a deletion, which needs no time, revokes whatever it says.
+pub const UNDATED: i64 = i64::MIN;
 
 /// What an event's type says about its place within one second, in the order of rule 5.
 ///
@@ -12,11 +16,11 @@ use crate::stripe::subscription::{Facts, is_terminal, short};
 pub enum Kind {
     /// `customer.subscription.created`, the root: never after anything else.
     Created = 0,
-    /// Tells a state without having changed it: `trial_will_end`, `pending_update_expired`, types we do not know.
+    /// Tells a state without having changed it: `trial_will_end`, `pending_update_expired`.
     Notice = 1,
     /// `paused` and `resumed` come beside the `updated` that did it.
     PausedOrResumed = 2,
-    /// `customer.subscription.updated`, and whatever else says what it changed.
+    /// `customer.subscription.updated`, and whatever else of these says what it changed.
     Updated = 3,
     /// `customer.subscription.deleted`, the sink.
     Deleted = 4,
@@ -25,7 +29,7 @@ pub enum Kind {
 /// When an event says it was, in Stripe's whole seconds, and its id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
-    /// The event's `created`, epoch seconds.
+    /// The event's `created`, epoch seconds, or [`UNDATED`].
     pub second: i64,
     /// The event's id.
     pub id: String,
@@ -60,7 +64,7 @@ pub enum Heard {
     Subscription {
         /// The subscription's id.
         id: String,
-        /// The event's `created`, epoch seconds.
+        /// The event's `created`, epoch seconds, or [`UNDATED`].
         second: i64,
         /// The status before this event, where `previous_attributes` has it.
         came_from: Option<String>,
@@ -87,7 +91,7 @@ pub struct Label<'a> {
     pub id: &'a str,
     /// The event's type.
     pub kind: &'a str,
-    /// The event's `created`, epoch seconds.
+    /// The event's `created`, epoch seconds, where it says when it was.
     pub created: Option<i64>,
 }
 
@@ -100,20 +104,18 @@ pub enum Wanted {
     Customer,
 }
 
-/// Which view an event belongs to, by the type of its object, as its subject is.
-///
-/// # Errors
-/// In words for the tally, when the event's own type says that it is wanted and its object has no type.
-pub fn wanted(kind: &str, object: Option<&str>) -> Result<Option<Wanted>, &'static str> {
+/// Which view an event belongs to, by the type of its object; where that says none, by the event's own.
+pub fn wanted(kind: &str, object: Option<&str>) -> Option<Wanted> {
     match object {
-        Some("subscription") => Ok(Some(Wanted::Subscription)),
-        Some("customer") => Ok(Some(Wanted::Customer)),
-        None if kind.starts_with("customer.subscription.") || kind == "customer.deleted" => {
-            Err("the object has no type")
-        }
-        _ => Ok(None),
+        Some("subscription") => Some(Wanted::Subscription),
+        Some("customer") => Some(Wanted::Customer),
+        None if kind.starts_with(ABOUT_A_SUBSCRIPTION) => Some(Wanted::Subscription),
+        None if matches!(kind, "customer.created" | "customer.updated" | "customer.deleted") => Some(Wanted::Customer),
+        _ => None,
     }
 }
+
+const ABOUT_A_SUBSCRIPTION: &str = "customer.subscription.";
 
 /// Reads the data of an event that is wanted. Total: what cannot be read is [`Heard::NotUnderstood`].
 pub fn hear(label: Label<'_>, wanted: Wanted, data: &Json<'_>) -> Heard {
@@ -127,13 +129,14 @@ pub fn hear(label: Label<'_>, wanted: Wanted, data: &Json<'_>) -> Heard {
 fn hear_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
     let object = data.get("object");
     let id = short(object.get("id").text())?.filter(|id| !id.is_empty()).ok_or("the subscription has no id")?;
-    let second = label.created.ok_or("the event has no time of creation")?;
+    let second = label.created.unwrap_or(UNDATED);
     let previous = data.get("previous_attributes");
     let before = Fingerprint::of(previous).filter(|_| matches!(previous, Json::Map(pairs) if !pairs.is_empty()));
-    let kind = kind(label.kind, before.is_some());
+    let kind = kind(label.kind, before.is_some()).ok_or("this type of event about a subscription is not known")?;
+    let came_from = previous.get("status").text().filter(|status| is_id(status)).map(str::to_owned);
     let told =
         Told { id: label.id.to_owned(), kind, facts: facts(kind, object)?, object: Fingerprint::of(object), before };
-    Ok(Heard::Subscription { id, second, came_from: short(previous.get("status").text())?, told: Box::new(told) })
+    Ok(Heard::Subscription { id, second, came_from, told: Box::new(told) })
 }
 
 /// `deleted` ends a subscription whatever its object says.
@@ -145,25 +148,22 @@ fn facts(kind: Kind, object: &Json<'_>) -> Result<Facts, &'static str> {
     Facts::read_as(object, status)
 }
 
-fn kind(kind: &str, claims_a_change: bool) -> Kind {
-    match kind.strip_prefix("customer.subscription.") {
-        Some("created") => Kind::Created,
-        Some("deleted") => Kind::Deleted,
-        Some("updated") => Kind::Updated,
-        _ if claims_a_change => Kind::Updated,
-        Some("paused" | "resumed") => Kind::PausedOrResumed,
-        _ => Kind::Notice,
-    }
+/// A type that is not known may mean anything, so it changes nothing; Stripe tells every change by `updated` as well.
+fn kind(kind: &str, claims_a_change: bool) -> Option<Kind> {
+    let known = match kind.strip_prefix(ABOUT_A_SUBSCRIPTION)? {
+        "created" => Kind::Created,
+        "deleted" => Kind::Deleted,
+        "updated" => Kind::Updated,
+        "paused" | "resumed" => Kind::PausedOrResumed,
+        "trial_will_end" | "pending_update_applied" | "pending_update_expired" => Kind::Notice,
+        _ => return None,
+    };
+    let is_change = claims_a_change && matches!(known, Kind::PausedOrResumed | Kind::Notice);
+    Some(if is_change { Kind::Updated } else { known })
 }
 
 fn hear_customer(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
     let id = short(data.get("object").get("id").text())?.filter(|id| !id.is_empty()).ok_or("the customer has no id")?;
-    let deleted = match label.kind {
-        "customer.deleted" => {
-            let second = label.created.ok_or("the event has no time of creation")?;
-            Some(Moment { second, id: label.id.to_owned() })
-        }
-        _ => None,
-    };
-    Ok(Heard::Customer { id, deleted })
+    let moment = || Moment { second: label.created.unwrap_or(UNDATED), id: label.id.to_owned() };
+    Ok(Heard::Customer { id, deleted: (label.kind == "customer.deleted").then(moment) })
 }

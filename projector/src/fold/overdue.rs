@@ -113,7 +113,34 @@ mod tests {
         assert_eq!((state.seen.len(), state.seen[0].second), (MAX_SEEN, 968));
     }
 
+    /// What all events together say, by the plainest reading of the words above.
+    fn naive(events: &[Event]) -> Option<i64> {
+        let of = |wanted: fn(&Event) -> bool| events.iter().filter(move |event| wanted(event)).map(|event| event.0);
+        let other = of(|(_, status, _)| *status != PAST_DUE).max();
+        let entered = of(|(_, status, from)| *status == PAST_DUE && from.is_some_and(|from| from != PAST_DUE)).max();
+        let mut told: Vec<i64> = of(|(_, status, _)| *status == PAST_DUE).collect();
+        told.sort_unstable();
+        told.dedup();
+        let kept = &told[told.len().saturating_sub(MAX_SEEN)..];
+        entered.filter(|entered| Some(*entered) >= other).or(kept.iter().copied().find(|second| Some(*second) > other))
+    }
+
     proptest! {
+        /// Each prefix of a disordered history is a history, too.
+        #[test]
+        fn the_run_begins_where_all_events_together_say(
+            events in prop::collection::vec((0..60i64, prop::sample::select(vec![("past_due", None), ("past_due", None),
+                ("past_due", None), ("past_due", Some("past_due")), ("past_due", Some("active")),
+                ("active", Some("past_due"))])), 1..100),
+        ) {
+            let events: Vec<Event> = events.iter().map(|(second, (status, from))| (*second, *status, *from)).collect();
+            let mut state = Overdue::default();
+            for (nth, (second, status, from)) in events.iter().enumerate() {
+                state.absorb(&Moment { second: *second, id: format!("evt_{nth}") }, status, *from);
+                prop_assert_eq!(state.since().map(|moment| moment.second), naive(&events[..=nth]), "{:?}", &events[..=nth]);
+            }
+        }
+
         #[test]
         fn any_order_and_repetition_gives_the_same_state(
             mut events in prop::collection::vec((0..80i64, prop::sample::select(vec![("past_due", None),

@@ -1,7 +1,7 @@
 //! The state of one subscription: everything of it that can still matter, whatever comes and in whatever order.
 
 use super::chain;
-use super::event::{Kind, Moment, Told};
+use super::event::{Kind, Moment, Told, UNDATED};
 use super::overdue::Overdue;
 use crate::stripe::subscription::{Facts, is_terminal};
 
@@ -51,8 +51,8 @@ pub struct Resolved<'a> {
     pub because: Vec<&'a str>,
     /// Whether rules 5 and 6 had to choose between events that say different things.
     pub ambiguous: bool,
-    /// When the present run of `past_due` began, if the status is that.
-    pub overdue_since: Option<&'a Moment>,
+    /// The second in which the present run of `past_due` began and the event that says so, if the status is that.
+    pub overdue_since: Option<(i64, &'a str)>,
 }
 
 impl Subscription {
@@ -64,7 +64,9 @@ impl Subscription {
         if self.ended.is_some() {
             return;
         }
-        self.overdue.absorb(&Moment { second, id: told.id.clone() }, &told.facts.status, came_from);
+        if second != UNDATED {
+            self.overdue.absorb(&Moment { second, id: told.id.clone() }, &told.facts.status, came_from);
+        }
         match told.kind {
             Kind::Created => self.plant(Dated { second, told }),
             _ => self.join(second, told),
@@ -80,18 +82,23 @@ impl Subscription {
             return Some(alone(&ended.told));
         }
         let Some(newest) = &self.newest else {
-            return self.root.as_ref().map(|root| self.dated(alone(&root.told)));
+            return self.root.as_ref().map(|root| self.dated(root.second, alone(&root.told)));
         };
         let root = self.root.as_ref().filter(|root| root.second == newest.at).map(|root| &root.told);
         let last = chain::last(root, &newest.told);
         let because = last.because.iter().map(|told| told.id.as_str()).collect();
         let ambiguous = last.ambiguous || newest.overflowed;
-        Some(self.dated(Resolved { facts: &last.winner.facts, because, ambiguous, overdue_since: None }))
+        Some(self.dated(newest.at, Resolved { facts: &last.winner.facts, because, ambiguous, overdue_since: None }))
     }
 
-    fn dated<'a>(&'a self, resolved: Resolved<'a>) -> Resolved<'a> {
-        let overdue_since = self.overdue.since().filter(|_| resolved.facts.status == super::overdue::PAST_DUE);
-        Resolved { overdue_since, ..resolved }
+    /// Where another status was told in the same second, and none says which came first, the run begins in that second.
+    fn dated<'a>(&'a self, second: i64, resolved: Resolved<'a>) -> Resolved<'a> {
+        if resolved.facts.status != super::overdue::PAST_DUE {
+            return resolved;
+        }
+        let itself = resolved.because.last().filter(|_| second != UNDATED).map(|id| (second, *id));
+        let since = self.overdue.since().map(|moment| (moment.second, moment.id.as_str()));
+        Resolved { overdue_since: since.or(itself), ..resolved }
     }
 
     /// Of several events that end it the sink stands, then the first: what is terminal absorbs.

@@ -1,7 +1,7 @@
 //! One build of the views.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use hooklog_schemas::{Millis, Partition};
 use hooklog_store::{Applied, Source, Store, Writes};
@@ -25,6 +25,8 @@ pub struct Generation {
     pub progress: Progress,
     /// The partitions that were restored once; what is added since is only later, so they stay so.
     restored: Mutex<BTreeSet<Partition>>,
+    /// What was noticed of its data that is bad.
+    damage: OnceLock<String>,
 }
 
 impl Generation {
@@ -50,6 +52,7 @@ impl Generation {
             topic: topic.to_owned(),
             progress: Progress::without_outputs("projector"),
             restored: Mutex::default(),
+            damage: OnceLock::new(),
         })
     }
 
@@ -66,8 +69,12 @@ impl Generation {
         Ok(self.store.applied(&self.source(partition))?)
     }
 
-    /// Whether a partition cannot be answered from yet: it does not hold all that was committed when its reader began.
+    /// Whether a partition cannot be answered from yet: it does not hold all that was committed when its reader began, or
+    /// waits for its replacement.
     pub fn is_restoring(&self, partition: Partition) -> bool {
+        if self.damage.get().is_some() {
+            return true;
+        }
         let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
         if restored.contains(&partition) {
             return false;
@@ -78,6 +85,20 @@ impl Generation {
             restored.insert(partition);
         }
         restoring
+    }
+
+    /// Notes that its data are bad: nothing is answered from it any more. True for the first one who says so.
+    pub fn note_damage(&self, what: &str) -> bool {
+        self.damage.set(what.to_owned()).is_ok()
+    }
+
+    /// Refuses to go on with data that are bad.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn sound(&self) -> Result<(), Error> {
+        let damaged = |what: &String| Error::Damaged { path: self.store.path().to_owned(), what: what.clone() };
+        self.damage.get().map_or(Ok(()), |what| Err(damaged(what)))
     }
 
     /// Notes that a partition holds all that it must, however it got there.

@@ -1,82 +1,45 @@
 //! Opens what the manifest names, makes new generations, and drops those that are not needed.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-use hooklog_store::{Registry, Store};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::generation::Generation;
-use super::manifest;
+use super::manifest::{self, Manifest};
+use super::place::{Place, kept_rules};
 use super::plan::Plan;
 use super::rules_file::{self, OnDisk};
 use crate::error::Error;
-use crate::rules::Rules;
-use crate::views::{family, fold};
+
+/// How long the last questions to a generation that was replaced are waited for.
+const LAST_QUESTIONS: Duration = Duration::from_secs(2);
 
 /// All generations of a data directory.
 pub struct Keeper {
     place: Place,
-    plan: Mutex<Plan>,
+    manifest: Mutex<Manifest>,
     live: RwLock<Arc<Generation>>,
     /// Open, because queries of a moment ago may still read from it; none after a start.
     previous: Mutex<Option<Arc<Generation>>>,
 }
 
-/// Where generations are and what they are of.
-#[derive(Clone)]
-pub struct Place {
-    /// The directory of all of them.
-    pub dir: PathBuf,
-    /// Opens stores.
-    pub registry: Registry,
-    /// The full name of the topic.
-    pub topic: String,
-    /// Kafka's id of it.
-    pub log: String,
-    /// Its pinned partitions.
-    pub partitions: u32,
-    /// The file of `--rules`.
-    pub rules: Option<PathBuf>,
-}
-
-impl Place {
-    /// The line that a store must say of itself.
-    fn kind(&self) -> String {
-        format!("views format=1 fold={} log={} partitions={}", fold::VERSION, self.log, self.partitions)
-    }
-
-    fn open(&self, number: u64) -> Result<Generation, Error> {
-        let path = manifest::directory(&self.dir, number);
-        let store =
-            self.registry.open(&path, family::layout(), &self.kind()).map_err(|error| other_log(&path, error))?;
-        Generation::over(number, store, &self.topic, || self.load_rules())
-    }
-
-    fn load_rules(&self) -> Result<Rules, Error> {
-        rules_file::load(self.rules.as_deref())
-    }
-}
-
-fn other_log(path: &Path, error: hooklog_store::Error) -> Error {
-    match error {
-        hooklog_store::Error::Foreign { found, wanted, .. } => Error::OtherLog { path: path.to_owned(), found, wanted },
-        other => other.into(),
-    }
-}
-
 impl Keeper {
-    /// Opens the live generation, or makes the first one. A build that was going on when the process ended is discarded.
+    /// Opens the live generation, or makes the first one. A build that was going on when the process ended is discarded. A
+    /// live generation that is damaged, or folded by another version, is replaced by an empty one under the same rules.
     ///
     /// # Errors
-    /// Where the directory, the manifest, the store or, for the first one, the rules cannot be used.
+    /// Where the directory, the manifest or, for the first generation, the rules cannot be used; [`Error::OtherLog`];
+    /// [`Error::RulesLost`].
     pub fn open(place: Place) -> Result<Self, Error> {
         std::fs::create_dir_all(&place.dir).map_err(|source| Error::Io { path: place.dir.clone(), source })?;
-        let plan = manifest::read(&place.dir)?.unwrap_or_else(Plan::first).abandon();
-        manifest::write(&place.dir, &plan)?;
-        sweep(&place, &plan)?;
-        let live = place.open(plan.live())?;
-        let (plan, live) = (Mutex::new(plan), RwLock::new(Arc::new(live)));
-        Ok(Self { place, plan, live, previous: Mutex::default() })
+        let manifest = match manifest::read(&place.dir)? {
+            Some(manifest) => manifest.with(manifest.plan.abandon()),
+            None => Manifest::first(place.load_rules()?.text()),
+        };
+        manifest::write(&place.dir, &manifest)?;
+        sweep(&place, &manifest.plan)?;
+        let (manifest, live) = open_live(&place, manifest)?;
+        let (manifest, live) = (Mutex::new(manifest), RwLock::new(Arc::new(live)));
+        Ok(Self { place, manifest, live, previous: Mutex::default() })
     }
 
     /// The generation that answers.
@@ -86,7 +49,11 @@ impl Keeper {
 
     /// Which generations there are.
     pub fn plan(&self) -> Plan {
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        self.manifest().plan
+    }
+
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the rules on disk compare with those in use.
@@ -101,18 +68,36 @@ impl Keeper {
     pub fn begin(&self) -> Result<Arc<Generation>, Error> {
         // Before anything is on disk: refused rules must leave nothing behind.
         let rules = self.place.load_rules()?;
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, number) = plan.build().ok_or(Error::Building)?;
+        let mut manifest = self.manifest();
+        let (plan, number) = manifest.plan.build().ok_or(Error::Building)?;
+        let next = manifest.with(plan).ruled(number, rules.text());
         manifest::write(&self.place.dir, &next)?;
-        *plan = next;
-        drop(plan);
-        let store = self.create(number).inspect_err(|_| self.give_up(number))?;
-        Ok(Arc::new(Generation::over(number, store, &self.place.topic, || Ok(rules))?))
+        *manifest = next;
+        drop(manifest);
+        Ok(Arc::new(self.place.make(number, rules).inspect_err(|_| self.give_up(number))?))
     }
 
-    fn create(&self, number: u64) -> Result<Store, Error> {
-        let path = manifest::directory(&self.place.dir, number);
-        Ok(self.place.registry.open(&path, family::layout(), &self.place.kind())?)
+    /// Puts an empty generation under the same rules in the place of the live one, if that is `damaged`. Where a question still
+    /// reads from that, its directory stays until the next start.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Store`]: the next start tries again.
+    pub fn renew(&self, damaged: u64) -> Result<(), Error> {
+        let mut manifest = self.manifest();
+        let live = self.live();
+        if live.number != damaged {
+            return Ok(());
+        }
+        let (plan, rules) = (manifest.plan.renew(), live.rules.clone());
+        let next = manifest.with(plan).ruled(plan.live(), rules.text());
+        manifest::write(&self.place.dir, &next)?;
+        *manifest = next;
+        let renewed = Arc::new(self.place.make(plan.live(), rules)?);
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        drop(manifest);
+        let_go(live);
+        self.tidy();
+        Ok(())
     }
 
     /// Lets a generation that was built take over, durably, then in memory. What came before the previous one is dropped.
@@ -120,29 +105,29 @@ impl Keeper {
     /// # Errors
     /// [`Error::Io`]: nothing has changed then.
     pub fn switch(&self, built: &Arc<Generation>) -> Result<(), Error> {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = plan.switch();
+        let mut manifest = self.manifest();
+        let next = manifest.with(manifest.plan.switch());
         manifest::write(&self.place.dir, &next)?;
-        *plan = next;
+        *manifest = next;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *live, built.clone());
         *self.previous.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        drop((live, plan));
+        drop((live, manifest));
         self.tidy();
         Ok(())
     }
 
     /// Gives a build up and deletes what there is of it. The generation must not be held any more.
     pub fn give_up(&self, number: u64) {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        if plan.building() != Some(number) {
+        let mut manifest = self.manifest();
+        if manifest.plan.building() != Some(number) {
             return;
         }
-        *plan = plan.abandon();
-        if let Err(error) = manifest::write(&self.place.dir, &plan) {
+        *manifest = manifest.with(manifest.plan.abandon());
+        if let Err(error) = manifest::write(&self.place.dir, &manifest) {
             tracing::warn!(%error, "the build that failed is still in the manifest; the next start discards it");
         }
-        drop(plan);
+        drop(manifest);
         self.tidy();
     }
 
@@ -152,6 +137,47 @@ impl Keeper {
             tracing::warn!(%error, "an old generation could not be deleted; the next start tries again");
         }
     }
+}
+
+/// Waits until the questions of a moment ago are answered; there are no new ones.
+fn let_go(generation: Arc<Generation>) {
+    let deadline = Instant::now() + LAST_QUESTIONS;
+    while Arc::strong_count(&generation) > 1 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Opens what answers, or puts an empty generation under the same rules in its place.
+fn open_live(place: &Place, manifest: Manifest) -> Result<(Manifest, Generation), Error> {
+    let number = manifest.plan.live();
+    match place.open(number, manifest.live_rules()) {
+        Ok(live) => {
+            // The first release kept the rules in the store alone.
+            let manifest = manifest.ruled(number, live.rules.text());
+            manifest::write(&place.dir, &manifest)?;
+            Ok((manifest, live))
+        }
+        Err(error) if error.is_damage() || matches!(error, Error::OtherFold { .. }) => {
+            replace(place, &manifest, &error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn replace(place: &Place, manifest: &Manifest, error: &Error) -> Result<(Manifest, Generation), Error> {
+    let number = manifest.plan.live();
+    let rules = match manifest.live_rules() {
+        Some(text) => kept_rules(number, text)?,
+        None => place
+            .rules_inside(number)
+            .ok_or_else(|| Error::RulesLost { dir: place.dir.clone(), what: error.to_string() })?,
+    };
+    tracing::error!(generation = number, %error, "the views are built anew from the log, under the rules that they had; they answer 503 until then");
+    let plan = manifest.plan.renew();
+    let manifest = manifest.with(plan).ruled(plan.live(), rules.text());
+    manifest::write(&place.dir, &manifest)?;
+    sweep(place, &plan)?;
+    Ok((manifest, place.make(plan.live(), rules)?))
 }
 
 fn sweep(place: &Place, plan: &Plan) -> Result<(), Error> {

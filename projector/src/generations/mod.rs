@@ -1,7 +1,8 @@
 //! Generations: builds of the views, each under one version of the rules.
 //!
 //! - [`plan`]: which generation answers, which is being built, which is kept: pure transitions
-//! - [`manifest`]: that, in a file that is replaced as a whole
+//! - [`manifest`]: that and the rules of each, in a file that is replaced as a whole
+//! - [`place`]: where they are, and how one is opened
 //! - [`generation`]: one build: its store, its rules, how far it must read before it answers
 //! - [`keeper`]: opens what the manifest names, makes new ones, drops what is not needed
 //! - [`rules_file`]: what has become of the rules on disk since
@@ -9,6 +10,7 @@
 pub mod generation;
 pub mod keeper;
 pub mod manifest;
+pub mod place;
 pub mod plan;
 pub mod rules_file;
 

@@ -60,6 +60,11 @@ impl Plan {
         }
     }
 
+    /// Puts a new generation in the place of the one that answers, which cannot go on; its number comes with it.
+    pub fn renew(self) -> Self {
+        Self { live: self.next, next: self.next + 1, ..self }
+    }
+
     /// Whether the directory of a generation is needed.
     pub fn needs(&self, number: u64) -> bool {
         number == self.live || [self.previous, self.building].contains(&Some(number))
@@ -104,6 +109,15 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_go_on_is_replaced_and_a_build_beside_it_goes_on() {
+        let (plan, built) = Plan::first().build().unwrap();
+        let plan = plan.renew();
+        assert_eq!((plan.live(), plan.previous(), plan.building()), (3, None, Some(built)));
+        assert!(!plan.needs(1) && plan.needs(built));
+        assert_eq!((plan.switch().live(), plan.switch().previous()), (built, Some(3)));
+    }
+
+    #[test]
     fn there_is_one_build_at_a_time_and_no_switch_without_one() {
         let (plan, _) = Plan::first().build().unwrap();
         assert_eq!(plan.build(), None);
@@ -131,12 +145,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_one_answers_and_the_plan_has_no_flaw(steps in prop::collection::vec(0..3u8, 0..30)) {
+        fn whatever_happens_one_answers_and_the_plan_has_no_flaw(steps in prop::collection::vec(0..4u8, 0..30)) {
             let mut plan = Plan::first();
             for step in steps {
                 plan = match step {
                     0 => plan.build().map_or(plan, |(plan, _)| plan),
                     1 => plan.abandon(),
+                    2 => plan.renew(),
                     _ => plan.switch(),
                 };
                 prop_assert_eq!(plan.flaw(), None);

@@ -39,6 +39,7 @@ pub fn load(path: Option<&Path>) -> Result<Rules, Error> {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(invalid(Invalid::because(format!("it is no UTF-8 text of at most {MAX_BYTES} bytes"))))
         }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(invalid(Invalid::because("there is no such file"))),
         Err(source) => Err(Error::Io { path: path.to_owned(), source }),
     }
 }
@@ -69,6 +70,9 @@ mod tests {
         assert_eq!(state(DEFAULT), OnDisk::Same);
         assert!(matches!(state(&DEFAULT.replace("# grace_days", "grace_days")), OnDisk::Changed { .. }));
         assert!(matches!(state("version = 1"), OnDisk::Invalid { reason } if reason.contains("rules.toml")));
-        assert!(matches!(compare(&in_use, Some(&dir.path().join("none"))), OnDisk::Invalid { .. }));
+        let gone = compare(&in_use, Some(&dir.path().join("none")));
+        assert!(
+            matches!(gone, OnDisk::Invalid { reason } if reason.contains("none cannot be used: there is no such file"))
+        );
     }
 }

@@ -112,7 +112,10 @@ impl<'v> Look<'v> {
         match self.restoring[..] {
             [_, ..] => Problem::restoring(),
             [] => {
-                Problem::not_found(format!("no event about the {what} `{id}` was seen with this livemode and account"))
+                // An invoice, say, may have named a customer: these views know what customer and subscription events told.
+                Problem::not_found(format!(
+                    "no customer or subscription event about the {what} `{id}` was seen with this livemode and account"
+                ))
             }
         }
     }

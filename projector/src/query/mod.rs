@@ -15,8 +15,10 @@ mod shape;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -24,6 +26,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::generations::Generation;
+use crate::measure;
 use crate::projector::Parts;
 use ask::{Asked, Pairs};
 use look::Look;
@@ -41,46 +44,53 @@ pub(crate) fn router(parts: Arc<Parts>) -> Router {
             Problem::not_found("there is no such resource; see /v1/subscriptions/{id} and /v1/customers/{id}/access")
         })
         .method_not_allowed_fallback(async || Problem::method())
+        .layer(from_fn(measure::answered))
         .with_state(parts)
 }
 
+type Id = Result<Path<String>, PathRejection>;
 type Params = Result<Query<Pairs>, axum::extract::rejection::QueryRejection>;
 
-async fn subscription(State(parts): State<Arc<Parts>>, Path(id): Path<String>, params: Params) -> Response {
-    answer(parts, params, ask::ABOUT_ACCESS, move |look, asked| look.subscription(&id, asked)).await
+async fn subscription(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
+    answer(parts, id, params, ask::ABOUT_ACCESS, |look, id, asked| look.subscription(id, asked)).await
 }
 
-async fn access(State(parts): State<Arc<Parts>>, Path(id): Path<String>, params: Params) -> Response {
-    answer(parts, params, ask::ABOUT_ACCESS, move |look, asked| look.access(&id, asked)).await
+async fn access(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
+    answer(parts, id, params, ask::ABOUT_ACCESS, |look, id, asked| look.access(id, asked)).await
 }
 
-async fn subscriptions(State(parts): State<Arc<Parts>>, Path(id): Path<String>, params: Params) -> Response {
-    answer(parts, params, ask::ABOUT_PAGES, move |look, asked| look.subscriptions(&id, asked)).await
+async fn subscriptions(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
+    answer(parts, id, params, ask::ABOUT_PAGES, |look, id, asked| look.subscriptions(id, asked)).await
 }
 
 /// Reads from a store block, so they have threads of their own.
 async fn answer<T: Serialize + Send + 'static>(
     parts: Arc<Parts>,
+    id: Id,
     params: Params,
     known: &'static [&'static str],
-    question: impl FnOnce(&Look<'_>, &Asked) -> Result<T, Problem> + Send + 'static,
+    question: impl FnOnce(&Look<'_>, &str, &Asked) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
-    let asked = match params
-        .map_err(|rejected| Problem::bad(rejected.body_text()))
-        .and_then(|Query(pairs)| Asked::read(pairs, known, now()))
-    {
-        Ok(asked) => asked,
+    let (id, asked) = match understood(id, params, known) {
+        Ok(understood) => understood,
         Err(problem) => return problem.into_response(),
     };
     let look = move || {
         let live: Arc<Generation> = parts.keeper.live();
-        question(&Look::now(&parts, &live), &asked)
+        let answer = question(&Look::now(&parts, &live), &id, &asked);
+        answer.inspect_err(|problem| problem.cause.iter().for_each(|error| parts.suspect(&live, error)))
     };
     match tokio::task::spawn_blocking(look).await {
         Ok(Ok(body)) => Json(body).into_response(),
         Ok(Err(problem)) => problem.into_response(),
         Err(_) => Problem::internal("the question could not be answered; see the log").into_response(),
     }
+}
+
+fn understood(id: Id, params: Params, known: &[&str]) -> Result<(String, Asked), Problem> {
+    let Path(id) = id.map_err(|rejected| Problem::bad(rejected.body_text()))?;
+    let Query(pairs) = params.map_err(|rejected| Problem::bad(rejected.body_text()))?;
+    Ok((id, Asked::read(pairs, known, now())?))
 }
 
 async fn ready(State(parts): State<Arc<Parts>>) -> Response {
@@ -91,7 +101,7 @@ async fn ready(State(parts): State<Arc<Parts>>) -> Response {
             let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             (code, Json(json!({"ready": ready, "views": status}))).into_response()
         }
-        Ok(Err(error)) => Problem::internal(&error.to_string()).into_response(),
+        Ok(Err(error)) => Problem::from(error).into_response(),
         Err(_) => Problem::internal("the status could not be read; see the log").into_response(),
     }
 }

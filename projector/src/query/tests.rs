@@ -201,18 +201,175 @@ async fn wrong_questions_get_problem_details() {
     {
         assert_eq!(fed.get(path).await.0, 400, "{path}");
     }
-    assert_eq!(fed.get("/v2/nothing").await.0, 404);
+    for path in ["/v1/subscriptions/%ff", "/v1/customers/%ff%fe/access", "/v1/customers/%ff/subscriptions"] {
+        assert_eq!(fed.get(path).await.0, 400, "{path}");
+    }
+    for path in ["/v2/nothing", "/v1/subscriptions/", "/v1/customers//access", "/v1/customers/cus_1"] {
+        assert_eq!(fed.get(path).await.0, 404, "{path}");
+    }
     let request = Request::post("/v1/subscriptions/sub_1").body(HttpBody::empty()).unwrap();
-    assert_eq!(fed.projector.router().oneshot(request).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    let refused = fed.projector.router().oneshot(request).await.unwrap();
+    assert_eq!(
+        (refused.status(), refused.headers()["allow"].to_str().unwrap()),
+        (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD")
+    );
+}
+
+#[tokio::test]
+async fn one_id_in_many_accounts_and_both_modes_is_found_in_each() {
+    let fed = Fed::restored(DEFAULT);
+    for n in 0..100 {
+        let account = format!("acct_{n}");
+        let body = sub(&format!("evt_{n}"), 5, "active").event("account", json!(account));
+        fed.feed(&format!("{account}/live"), "cus_1", &body);
+    }
+    fed.feed(
+        "acct_99/test",
+        "cus_1",
+        &sub("evt_t", 5, "unpaid").event("account", json!("acct_99")).event("livemode", json!(false)),
+    );
+    fed.feed("stripe/test", "cus_1", &sub("evt_u", 5, "paused").event("livemode", json!(false)));
+    for what in ["subscriptions/sub_1", "customers/cus_1/access"] {
+        let get = async |query: &str| fed.get(&format!("/v1/{what}{query}")).await;
+        for n in [0, 63, 64, 99] {
+            let answer = get(&format!("?account=acct_{n}")).await.1;
+            assert_eq!(
+                (&answer["account"], &answer["because"]),
+                (&json!(format!("acct_{n}")), &json!([format!("evt_{n}")]))
+            );
+        }
+        assert_eq!(get("?account=acct_99&livemode=false").await.1["livemode"], json!(false));
+        assert_eq!(get("?account=acct_98&livemode=false").await.0, 404);
+        let test = get("?livemode=false").await.1;
+        assert_eq!((&test["livemode"], &test["account"]), (&json!(false), &json!(null)), "our own before Connect");
+        // Ours is in test mode only: live comes first, so it is a Connect account's.
+        let first = get("").await.1;
+        assert_eq!((&first["livemode"], first["account"].is_string()), (&json!(true), true));
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_moved_to_another_customer_is_answered_under_that_one() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    fed.feed(
+        "stripe/live",
+        "cus_2",
+        &sub("evt_2", 9, "active").with("customer", json!({"id": "cus_2", "object": "customer"})),
+    );
+    let moved = fed.get("/v1/subscriptions/sub_1").await.1;
+    assert_eq!((&moved["customer"], moved["position"].get(place("cus_2")).is_some()), (&json!("cus_2"), true));
+    let (old, new) = (fed.get("/v1/customers/cus_1/access").await, fed.get("/v1/customers/cus_2/access").await);
+    assert_eq!((old.0, &old.1["access"], &old.1["reason"]), (200, &json!(false), &json!("no_subscription")));
+    assert_eq!((new.0, &new.1["access"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_subscription_of_nobody_is_answered_by_its_own_id() {
+    let fed = Fed::restored(DEFAULT);
+    fed.feed("stripe/live", "sub_1", &sub("evt_1", 5, "active").with("customer", json!(null)));
+    let (status, body) = fed.get("/v1/subscriptions/sub_1").await;
+    assert_eq!((status, &body["customer"], &body["access"]), (200, &json!(null), &json!(true)));
+    assert_eq!(body["position"], json!({place("sub_1"): 1}));
+}
+
+/// Flips one bit in the middle of every table of the live generation.
+fn flip_tables(fed: &Fed) {
+    let live = fed.parts.keeper.live();
+    live.store.flush().unwrap();
+    let tables = std::fs::read_dir(live.store.path()).unwrap().map(|entry| entry.unwrap().path());
+    for table in tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {
+        let mut bytes = std::fs::read(&table).unwrap();
+        bytes[10] ^= 4;
+        std::fs::write(&table, bytes).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_table_is_answered_with_503_and_its_generation_is_replaced_under_the_same_rules() {
+    let grace = DEFAULT.replace("# grace_days", "grace_days");
+    let fed = Fed::restored(&grace);
+    fed.live(&sub("evt_1", 5, "active"));
+    flip_tables(&fed);
+    std::fs::write(fed._dir.path().join("rules.toml"), DEFAULT).unwrap();
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 503);
+    let damaged = fed.parts.keeper.live().sound().unwrap_err();
+    assert!(damaged.to_string().contains("generation-1 are damaged"), "{damaged}");
+    assert_eq!(fed.get("/v1/subscriptions/no").await.0, 503, "nothing is known now");
+    assert!(fed.parts.status().unwrap_err().is_damage());
+    fed.parts.mend(1, &damaged).unwrap();
+    let live = fed.parts.keeper.live();
+    assert_eq!(
+        (live.number, live.rules.of_status("past_due").grace),
+        (2, Some(7 * 86_400)),
+        "rules on disk do nothing"
+    );
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 503, "an empty generation knows nothing yet");
+    fed.live(&sub("evt_1", 5, "active"));
+    (0..4).for_each(|partition| live.note_restored(Partition(partition)));
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 200);
+    assert!(!fed._dir.path().join("views/generation-1").exists());
+}
+
+#[tokio::test]
+async fn once_damage_is_noted_nothing_is_answered_from_that_generation_also_where_it_is_whole() {
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    assert!(fed.parts.keeper.live().note_damage("a bit"));
+    for path in ["/v1/subscriptions/sub_1", "/v1/subscriptions/no", "/v1/customers/cus_1/access", "/readyz"] {
+        assert_eq!(fed.get(path).await.0, 503, "{path}");
+    }
+}
+
+#[test]
+fn what_is_damaged_again_and_again_is_the_disks_fault() {
+    let fed = Fed::new(DEFAULT);
+    let damaged = || crate::Error::Damaged { path: "x".into(), what: "y".to_owned() };
+    for number in 1..=3 {
+        fed.parts.mend(number, &damaged()).unwrap();
+    }
+    let refused = fed.parts.mend(4, &damaged()).unwrap_err().to_string();
+    assert!(refused.contains("4 times") && refused.contains("disk"), "{refused}");
+}
+
+#[tokio::test]
+async fn metrics_count_answers_by_route_and_status_and_hold_no_ids() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let (handle, _guard) = (recorder.handle(), metrics::set_default_local_recorder(&recorder));
+    let fed = Fed::restored(DEFAULT);
+    fed.live(&sub("evt_1", 5, "active"));
+    fed.feed("stripe/live", "x", &Body(json!({"id": "evt_2", "type": "invoice.paid"})));
+    for path in
+        ["/v1/subscriptions/sub_1", "/v1/subscriptions/sub_canary", "/v1/customers/cus_canary/access", "/canary"]
+    {
+        fed.get(path).await;
+    }
+    crate::measure::describe();
+    crate::measure::Sampler::default().sample(&fed.parts);
+    let text = handle.render();
+    for line in [
+        r#"hooklog_query_answers_total{route="/v1/subscriptions/{id}",status="200"} 1"#,
+        r#"hooklog_query_answers_total{route="/v1/subscriptions/{id}",status="404"} 1"#,
+        r#"hooklog_query_answers_total{route="/v1/customers/{id}/access",status="404"} 1"#,
+        r#"hooklog_query_answers_total{route="(unknown)",status="404"} 1"#,
+        r#"hooklog_projector_restoring{partition="0"} 0"#,
+        r#"hooklog_projector_skipped_records{reason="not needed"} 1"#,
+        "hooklog_projector_generation 1",
+        "hooklog_projector_rebuilding 0",
+        "# HELP hooklog_query_seconds",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("canary") && !text.contains("sub_1") && !text.contains("cus_1"), "{text}");
 }
 
 #[tokio::test]
 async fn the_status_says_what_was_skipped_and_that_the_rules_changed() {
     let fed = Fed::restored(DEFAULT);
     fed.feed("stripe/live", "x", &Body(json!({"id": "evt_1", "type": "invoice.paid"})));
-    fed.feed("stripe/live", "x", &Body(json!({"id": "evt_2", "type": "customer.deleted"})));
+    fed.feed("stripe/test", "x", &Body(json!({"id": "evt_2", "type": "customer.deleted"})));
     let status = fed.get("/readyz").await.1;
-    assert_eq!(status["views"]["skipped"], json!({"not needed": 1, "the object has no type": 1}));
+    assert_eq!(status["views"]["skipped"], json!({"not needed": 1, "the customer has no id": 1}));
     assert_eq!(status["views"]["rules_on_disk"]["state"], json!("same"));
     std::fs::write(fed._dir.path().join("rules.toml"), "version = 1").unwrap();
     assert_eq!(fed.get("/readyz").await.1["views"]["rules_on_disk"]["state"], json!("invalid"));

@@ -6,7 +6,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use hooklog_schemas::time;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Every whole number below 2^53 has a float of its own.
+const WHOLE_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// What lies deeper reads as null: serde_json gives a whole document up that goes deeper than 128 levels. Nothing of Stripe's
+/// goes below ten.
+const DEEPEST: usize = 100;
 
 /// One JSON value that borrows from the body wherever no escape forbids it.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +23,7 @@ pub enum Json<'a> {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A whole number; Stripe's amounts and times are whole.
+    /// A whole number, also where it was written with a fraction of nothing (`5.0`); Stripe's amounts and times are whole.
     Whole(i128),
     /// Any other number.
     Float(f64),
@@ -31,7 +39,7 @@ impl<'a> Json<'a> {
     /// Reads a whole document, after an optional byte order mark.
     ///
     /// # Errors
-    /// What serde_json finds wrong with the text: bad syntax, bytes after the end, more than 128 levels.
+    /// What serde_json finds wrong with the text: bad syntax, bytes after the end, or what [`super::mend`] mends.
     pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
@@ -60,6 +68,15 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Epoch seconds that a calendar reaches: a number, also as text, or ISO 8601 as thin events write it.
+    pub fn second(&self) -> Option<i64> {
+        let moment = match self.whole().or_else(|| self.text()?.parse().ok()) {
+            Some(seconds) => time::from_seconds(seconds),
+            None => time::parse(self.text()?),
+        };
+        Some(moment?.0.div_euclid(1000))
+    }
+
     /// The elements of an array; none for anything else.
     pub fn list(&self) -> &[Json<'a>] {
         match self {
@@ -81,11 +98,32 @@ impl<'a> Json<'a> {
 
 impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Tree)
+        Tree { room: DEEPEST }.deserialize(deserializer)
     }
 }
 
-struct Tree;
+/// A tree with room for so many levels.
+#[derive(Clone, Copy)]
+struct Tree {
+    room: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Tree {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match self.room {
+            0 => deserializer.deserialize_ignored_any(IgnoredAny).map(|_| Json::Null),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl Tree {
+    fn below(self) -> Self {
+        Self { room: self.room - 1 }
+    }
+}
 
 impl<'de> Visitor<'de> for Tree {
     type Value = Json<'de>;
@@ -111,7 +149,8 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Json::Float(value))
+        let is_whole = value.fract() == 0.0 && value.abs() < WHOLE_BELOW;
+        Ok(if is_whole { Json::Whole(value as i128) } else { Json::Float(value) })
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
@@ -124,7 +163,7 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self.below())? {
             items.push(item);
         }
         Ok(Json::List(items))
@@ -133,7 +172,7 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pairs = Vec::new();
         while let Some(key) = map.next_key_seed(Key)? {
-            pairs.push((key, map.next_value()?));
+            pairs.push((key, map.next_value_seed(self.below())?));
         }
         Ok(Json::Map(pairs))
     }
@@ -142,7 +181,7 @@ impl<'de> Visitor<'de> for Tree {
 /// `Cow<str>` as a plain type always copies; this keeps what can be borrowed.
 struct Key;
 
-impl<'de> serde::de::DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for Key {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -196,6 +235,35 @@ mod tests {
     fn an_expandable_field_gives_its_id_either_way() {
         let tree = Json::read(r#"{"a":"cus_1","b":{"object":"customer","id":"cus_2"}}"#).unwrap();
         assert_eq!((tree.get("a").id(), tree.get("b").id()), (Some("cus_1"), Some("cus_2")));
+    }
+
+    #[test]
+    fn a_number_is_the_same_however_it_is_written() {
+        let whole = |text: &str| Json::read(text).unwrap().whole();
+        assert_eq!((whole("5"), whole("5.0"), whole("5e0"), whole("-0.0")), (Some(5), Some(5), Some(5), Some(0)));
+        assert_eq!(
+            (whole("5.5"), whole("1e300"), whole("\"5\""), whole("99999999999999999999")),
+            (None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn seconds_are_read_from_numbers_and_texts_that_a_calendar_reaches() {
+        let second = |text: &str| Json::read(text).unwrap().second();
+        for text in ["1700000000", "1700000000.0", "\"1700000000\"", "\"2023-11-14T22:13:20.9Z\""] {
+            assert_eq!(second(text), Some(1_700_000_000), "{text}");
+        }
+        assert_eq!((second("-5"), second("0")), (Some(-5), Some(0)));
+        // The second of these counts milliseconds.
+        for text in ["null", "1700000000000", "9223372036854775807", "1e300", "\"soon\"", "[1]", "1.5"] {
+            assert_eq!(second(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_too_deep_reads_as_null_and_the_rest_as_it_is() {
+        let text = format!(r#"{{"deep":{}1{},"status":"active"}}"#, "[".repeat(5_000), "]".repeat(5_000));
+        assert_eq!(Json::read(&text).unwrap().get("status").text(), Some("active"));
     }
 
     #[test]

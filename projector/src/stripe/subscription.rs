@@ -41,7 +41,7 @@ impl Facts {
     /// Reads a subscription object.
     ///
     /// # Errors
-    /// In words for the tally, when there is no status or when a text is longer than [`MAX_TEXT`].
+    /// In words for the tally, when there is no status or when it is longer than [`MAX_TEXT`].
     pub fn read(object: &Json<'_>) -> Result<Self, &'static str> {
         Self::read_as(object, object.get("status").text().ok_or("the subscription has no status")?)
     }
@@ -49,10 +49,10 @@ impl Facts {
     /// Reads a subscription object whose status is known from elsewhere.
     ///
     /// # Errors
-    /// In words for the tally, when a text is longer than [`MAX_TEXT`].
+    /// In words for the tally, when the status is longer than [`MAX_TEXT`].
     pub fn read_as(object: &Json<'_>, status: &str) -> Result<Self, &'static str> {
         Ok(Self {
-            customer: short(object.get("customer").id())?,
+            customer: object.get("customer").id().filter(|id| is_id(id)).map(str::to_owned),
             status: short(Some(status))?.unwrap_or_default(),
             created: object.get("created").whole(),
             ended_at: object.get("ended_at").whole(),
@@ -73,6 +73,11 @@ fn period(object: &Json<'_>) -> Option<(i64, i64)> {
 
 fn own_period(object: &Json<'_>) -> Option<(i64, i64)> {
     Some((object.get("current_period_start").whole()?, object.get("current_period_end").whole()?))
+}
+
+/// Whether a text can be an id; where it cannot, it counts as absent, as it does for the subject of the event.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_TEXT).contains(&text.len())
 }
 
 /// A text as it is kept, refused where it is longer than any id of Stripe's.
@@ -123,6 +128,14 @@ mod tests {
     fn without_a_status_or_with_an_endless_one_it_is_not_understood() {
         assert!(read(r#"{"customer":"cus_1"}"#).is_err());
         assert!(read(&format!(r#"{{"status":"{}"}}"#, "x".repeat(256))).is_err());
+    }
+
+    #[test]
+    fn what_can_be_no_customer_is_none() {
+        for customer in [r#""""#.to_owned(), format!(r#""{}""#, "x".repeat(256)), "null".into(), r#"{"id":""}"#.into()]
+        {
+            assert_eq!(read(&format!(r#"{{"status":"active","customer":{customer}}}"#)).unwrap().customer, None);
+        }
     }
 
     #[test]

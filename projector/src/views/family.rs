@@ -33,10 +33,17 @@ pub fn any_scope(id: &str) -> Vec<u8> {
     key
 }
 
+/// Before every key of `id` in live or in test mode.
+pub fn in_mode(id: &str, test: bool) -> Vec<u8> {
+    let mut key = any_scope(id);
+    key.push(u8::from(test));
+    key
+}
+
 /// The key of `id` in `scope`.
 pub fn in_scope(id: &str, scope: &Scope) -> Vec<u8> {
-    let mut key = any_scope(id);
-    key.extend([u8::from(scope.test), u8::from(scope.connect)]);
+    let mut key = in_mode(id, scope.test);
+    key.push(u8::from(scope.connect));
     text(&mut key, &scope.name);
     key
 }

@@ -1,15 +1,13 @@
 //! What queries read, from one snapshot: states and the positions up to which they are true.
 
+use hooklog_store::layout::Family;
 use hooklog_store::store::Snapshot;
 
-use super::family::{CUSTOMERS, OF_CUSTOMER, SUBSCRIPTIONS, any_scope, in_scope, of_customer, scope};
+use super::family::{CUSTOMERS, OF_CUSTOMER, SUBSCRIPTIONS, any_scope, in_mode, in_scope, of_customer, scope};
 use crate::error::Error;
 use crate::fold::customer::Customer;
 use crate::fold::scope::Scope;
 use crate::fold::subscription::Subscription;
-
-/// Scopes looked at for one id. Stripe's ids repeat in none, so this is a bound and no page.
-const MAX_SCOPES: usize = 64;
 
 /// Which scopes are asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,9 +19,13 @@ pub struct Narrowed {
 }
 
 impl Narrowed {
-    fn allows(&self, scope: &Scope) -> bool {
-        self.livemode.is_none_or(|live| live != scope.test)
-            && self.account.as_deref().is_none_or(|account| scope.account() == Some(account))
+    /// What all keys of `id` that are asked about begin with, live mode first.
+    fn prefixes(&self, id: &str) -> impl Iterator<Item = Vec<u8>> {
+        let asked = move |test: &bool| self.livemode.is_none_or(|live| live != *test);
+        [false, true].into_iter().filter(asked).map(move |test| match &self.account {
+            Some(account) => in_scope(id, &Scope { test, connect: true, name: account.clone() }),
+            None => in_mode(id, test),
+        })
     }
 }
 
@@ -36,14 +38,9 @@ pub fn subscription(
     id: &str,
     narrowed: &Narrowed,
 ) -> Result<Option<(Scope, Subscription)>, Error> {
-    let prefix = any_scope(id);
-    for (key, value) in from.scan(SUBSCRIPTIONS, &prefix, &[], MAX_SCOPES)? {
-        match scope(&key[prefix.len()..]) {
-            Some((scope, _)) if narrowed.allows(&scope) => return Ok(Some((scope, Subscription::from_bytes(&value)?))),
-            _ => {}
-        }
-    }
-    Ok(None)
+    let Some(scope) = first_scope(from, SUBSCRIPTIONS, id, narrowed)? else { return Ok(None) };
+    let bytes = from.get(SUBSCRIPTIONS, &in_scope(id, &scope))?;
+    Ok(bytes.map(|bytes| Subscription::from_bytes(&bytes)).transpose()?.map(|state| (scope, state)))
 }
 
 /// The first scope in which that customer was heard of, by itself or by a subscription.
@@ -51,32 +48,25 @@ pub fn subscription(
 /// # Errors
 /// [`Error::Store`].
 pub fn customer_scope(from: &Snapshot<'_>, id: &str, narrowed: &Narrowed) -> Result<Option<Scope>, Error> {
-    let itself = from.scan(CUSTOMERS, &any_scope(id), &[], MAX_SCOPES)?;
-    let mut scopes: Vec<Scope> = itself.iter().filter_map(|(key, _)| scope_of(key, id)).collect();
-    scopes.extend(indexed_scopes(from, id)?);
-    Ok(scopes.into_iter().filter(|scope| narrowed.allows(scope)).min())
+    let itself = first_scope(from, CUSTOMERS, id, narrowed)?;
+    let named = first_scope(from, OF_CUSTOMER, id, narrowed)?;
+    // By their keys, so that this order is the one in which the store has them.
+    Ok(itself.into_iter().chain(named).min_by_key(|scope| in_scope(id, scope)))
+}
+
+/// The first scope in which a family has anything under an id. One look each, however many accounts have the same id.
+fn first_scope(from: &Snapshot<'_>, family: Family, id: &str, narrowed: &Narrowed) -> Result<Option<Scope>, Error> {
+    for prefix in narrowed.prefixes(id) {
+        let found = from.scan(family, &prefix, &[], 1)?;
+        if let Some(scope) = found.first().and_then(|(key, _)| scope_of(key, id)) {
+            return Ok(Some(scope));
+        }
+    }
+    Ok(None)
 }
 
 fn scope_of(key: &[u8], id: &str) -> Option<Scope> {
     scope(key.strip_prefix(&any_scope(id)[..])?).map(|(scope, _)| scope)
-}
-
-/// Goes from one scope to the next without reading the subscriptions between.
-fn indexed_scopes(from: &Snapshot<'_>, id: &str) -> Result<Vec<Scope>, Error> {
-    let (prefix, mut scopes, mut start) = (any_scope(id), Vec::new(), Vec::new());
-    while scopes.len() < MAX_SCOPES {
-        let next = from.scan(OF_CUSTOMER, &prefix, &start, 1)?;
-        let Some(scope) = next.first().and_then(|(key, _)| scope_of(key, id)) else { break };
-        start = after(in_scope(id, &scope));
-        scopes.push(scope);
-    }
-    Ok(scopes)
-}
-
-/// The first key that does not begin with `prefix`: ids are UTF-8, in which 0xff does not occur.
-fn after(mut prefix: Vec<u8>) -> Vec<u8> {
-    prefix.push(0xff);
-    prefix
 }
 
 /// The customer's own state, if it was heard of by itself.

@@ -16,7 +16,9 @@ use crate::fold::subscription::Subscription;
 use crate::fold::tally::{NOT_NEEDED, Tally};
 
 /// The version of this fold. Another one means a new store beside the old, never a mix.
-pub const VERSION: u32 = 1;
+///
+/// 1: the first release. 2: undated and typeless events are taken in, unknown types of a subscription's events are not.
+pub const VERSION: u32 = 2;
 
 /// Reads values that were looked up before.
 pub trait LookUp {

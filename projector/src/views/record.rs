@@ -7,6 +7,7 @@ use hooklog_schemas::{Envelope, Offset, Partition};
 use crate::fold::event::{Heard, Label, Wanted, hear, wanted};
 use crate::fold::scope::Scope;
 use crate::stripe::json::Json;
+use crate::stripe::mend::mended;
 
 /// What the views need of a record.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,9 @@ pub struct Opened<'a> {
 pub fn open<'a>(record: &Record<'a>) -> Result<Option<Opened<'a>>, &'static str> {
     let envelope = Envelope::read(record.value).map_err(|_| "the body is no event")?;
     let kind = envelope.kind.as_deref().unwrap_or_default();
-    let Some(wanted) = wanted(kind, envelope.object.kind.as_deref())? else { return Ok(None) };
+    // A thin event carries no object, whatever stands in its data.
+    let wanted = wanted(kind, envelope.object.kind.as_deref()).filter(|_| !envelope.thin);
+    let Some(wanted) = wanted else { return Ok(None) };
     let key = std::str::from_utf8(record.key).unwrap_or_default();
     let scope = Scope::of(key, envelope.account.as_deref(), envelope.livemode);
     Ok(Some(Opened { scope: scope.ok_or("the record's key does not fit its event")?, wanted, envelope }))
@@ -54,10 +57,17 @@ impl Opened<'_> {
     /// Reads the event's data from the body it was opened from. Total.
     pub fn hear(&self, body: &[u8]) -> Heard {
         let text: Cow<'_, str> = String::from_utf8_lossy(body);
-        let Ok(tree) = Json::read(&text) else { return Heard::NotUnderstood("the body is nested too deeply") };
-        let created = self.envelope.created.map(|moment| moment.0.div_euclid(1000));
+        match Json::read(&text) {
+            Ok(tree) => self.hear_tree(&tree),
+            Err(_) => Json::read(&mended(&text))
+                .map_or(Heard::NotUnderstood("the body cannot be read"), |tree| self.hear_tree(&tree)),
+        }
+    }
+
+    fn hear_tree(&self, tree: &Json<'_>) -> Heard {
         let kind = self.envelope.kind.as_deref().unwrap_or_default();
-        hear(Label { id: &self.envelope.id, kind, created }, self.wanted, tree.get("data"))
+        let label = Label { id: &self.envelope.id, kind, created: tree.get("created").second() };
+        hear(label, self.wanted, tree.get("data"))
     }
 }
 
@@ -91,11 +101,29 @@ mod tests {
     }
 
     #[test]
-    fn a_body_nested_without_end_is_not_understood_and_no_crash() {
-        let deep = BODY.replace("\"active\"", &format!("\"active\",\"x\":{}{}", "[".repeat(9000), "]".repeat(9000)));
-        let record = record("stripe/live/cus_1", deep.as_bytes());
+    fn what_ingest_skips_over_keeps_no_event_from_being_heard() {
+        let nested = format!("{}{}", "[".repeat(9000), "]".repeat(9000));
+        for odd in [nested.as_str(), r#""half a pair \ud83d""#, "1e999", r#"{"created":-1E+999}"#] {
+            let body = BODY.replace("\"active\"", &format!("\"active\",\"x\":{odd}"));
+            let record = record("stripe/live/cus_1", body.as_bytes());
+            let heard = open(&record).unwrap().unwrap().hear(body.as_bytes());
+            assert!(matches!(heard, Heard::Subscription { second: 5, .. }), "{odd} {heard:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_without_its_type_is_what_the_events_type_says() {
+        let body = BODY.replace(r#""object":"subscription","#, "");
+        let record = record("stripe/live/sub_1", body.as_bytes());
         let opened = open(&record).unwrap().unwrap();
-        assert_eq!(opened.hear(deep.as_bytes()), Heard::NotUnderstood("the body is nested too deeply"));
+        assert_eq!((opened.wanted, opened.id()), (Wanted::Subscription, Some("sub_1")));
+        assert!(matches!(opened.hear(body.as_bytes()), Heard::Subscription { .. }));
+    }
+
+    #[test]
+    fn a_thin_event_is_kept_apart_whatever_it_carries() {
+        let body = BODY.replace(r#""id":"evt_1","#, r#""id":"evt_1","object":"v2.core.event","#);
+        assert!(open(&record("stripe/live/evt_1", body.as_bytes())).unwrap().is_none());
     }
 
     #[test]

@@ -28,11 +28,35 @@ pub struct Standing {
     pub access: bool,
 }
 
+/// What `past_due` gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastDue {
+    /// Access, without a limit.
+    Access,
+    /// Nothing.
+    Nothing,
+    /// Access for so many seconds, counted from when it began, asked about at a moment in epoch seconds.
+    Grace {
+        /// How many.
+        seconds: i64,
+        /// The moment.
+        at: i64,
+    },
+}
+
+/// The last that was told of a subscription.
+#[derive(Clone, Debug)]
+struct Last {
+    status: String,
+    customer: String,
+    /// When the present run of `past_due` began.
+    overdue_since: Option<i64>,
+}
+
 /// Everything that was told.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
-    /// Status and customer of each subscription.
-    subscriptions: BTreeMap<Of, (String, String)>,
+    subscriptions: BTreeMap<Of, Last>,
     customers: BTreeSet<Of>,
     deleted: BTreeSet<Of>,
 }
@@ -95,24 +119,41 @@ impl Oracle {
         self.customers.extend(named(event, customer.clone()));
         let subscription = named(event, id(&object(event)["id"]));
         if let (Some(subscription), Some(status), Some(customer)) = (subscription, status, customer) {
-            self.subscriptions.insert(subscription, (status, customer));
+            let before = self.subscriptions.get(&subscription).and_then(|last| last.overdue_since);
+            let overdue_since = if status == "past_due" { before.or(event["created"].as_i64()) } else { None };
+            self.subscriptions.insert(subscription, Last { status, customer, overdue_since });
         }
+    }
+
+    /// Since when subscriptions are past due, those that are, each moment once.
+    pub fn overdue_since(&self) -> BTreeSet<i64> {
+        self.subscriptions.values().filter_map(|last| last.overdue_since).collect()
     }
 
     /// Where every subscription stands, if `past_due` gives access or does not.
     pub fn subscriptions(&self, past_due_gives_access: bool) -> BTreeMap<Of, Standing> {
-        let stands = |(of, (status, customer)): (&Of, &(String, String))| {
-            let owner = Of { id: customer.clone(), ..of.clone() };
-            let access = gives_access(status, past_due_gives_access) && !self.deleted.contains(&owner);
-            (of.clone(), Standing { status: status.clone(), customer: customer.clone(), access })
+        self.subscriptions_under(plain(past_due_gives_access))
+    }
+
+    /// Where every subscription stands.
+    pub fn subscriptions_under(&self, past_due: PastDue) -> BTreeMap<Of, Standing> {
+        let stands = |(of, last): (&Of, &Last)| {
+            let owner = Of { id: last.customer.clone(), ..of.clone() };
+            let access = gives_access(last, past_due) && !self.deleted.contains(&owner);
+            (of.clone(), Standing { status: last.status.clone(), customer: last.customer.clone(), access })
         };
         self.subscriptions.iter().map(stands).collect()
     }
 
     /// Whether each customer that was ever heard of has access, by any subscription.
     pub fn customers(&self, past_due_gives_access: bool) -> BTreeMap<Of, bool> {
+        self.customers_under(plain(past_due_gives_access))
+    }
+
+    /// The same, whatever `past_due` gives.
+    pub fn customers_under(&self, past_due: PastDue) -> BTreeMap<Of, bool> {
         let mut customers: BTreeMap<Of, bool> = self.customers.iter().map(|of| (of.clone(), false)).collect();
-        for (of, standing) in self.subscriptions(past_due_gives_access) {
+        for (of, standing) in self.subscriptions_under(past_due) {
             *customers.entry(Of { id: standing.customer, ..of }).or_default() |= standing.access;
         }
         customers
@@ -123,10 +164,14 @@ fn named(event: &Value, id: Option<String>) -> Option<Of> {
     Some(Of { account: text(&event["account"]), livemode: is_live(event), id: id? })
 }
 
-fn gives_access(status: &str, past_due_gives_access: bool) -> bool {
-    match status {
-        "trialing" | "active" => true,
-        "past_due" => past_due_gives_access,
+fn plain(past_due_gives_access: bool) -> PastDue {
+    if past_due_gives_access { PastDue::Access } else { PastDue::Nothing }
+}
+
+fn gives_access(last: &Last, past_due: PastDue) -> bool {
+    match (last.status.as_str(), past_due) {
+        ("trialing" | "active", _) | ("past_due", PastDue::Access) => true,
+        ("past_due", PastDue::Grace { seconds, at }) => last.overdue_since.is_none_or(|since| at < since + seconds),
         _ => false,
     }
 }
@@ -184,6 +229,20 @@ mod tests {
         let updated = subscription("updated", "sub_1", "active");
         assert!(access(&[created.clone(), updated.clone()]));
         assert!(!access(&[created, updated, subscription("paused", "sub_1", "paused")]));
+    }
+
+    #[test]
+    fn grace_counts_from_the_begin_of_the_present_run_of_past_due() {
+        let at = |second: i64, status: &str| {
+            let mut event = subscription("updated", "sub_1", status);
+            event["created"] = json!(second);
+            event
+        };
+        let oracle = told(&[at(10, "past_due"), at(20, "active"), at(30, "past_due"), at(40, "past_due")]);
+        assert_eq!(oracle.overdue_since(), BTreeSet::from([30]));
+        let access = |at| oracle.customers_under(PastDue::Grace { seconds: 5, at })[&live("cus_1")];
+        assert_eq!((access(34), access(35), access(0)), (true, false, true));
+        assert!(told(&[at(10, "past_due"), at(20, "unpaid")]).overdue_since().is_empty());
     }
 
     #[test]

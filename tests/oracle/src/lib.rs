@@ -8,5 +8,5 @@ mod access;
 mod events;
 mod fields;
 
-pub use access::{Of, Oracle, Standing};
+pub use access::{Of, Oracle, PastDue, Standing};
 pub use events::{Expected, RawRecord, WINDOW_MS, expected_events};

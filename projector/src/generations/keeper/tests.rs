@@ -1,5 +1,11 @@
+use std::path::Path;
+
+use hooklog_schemas::Millis;
+use hooklog_store::{Registry, Writes};
+
 use super::*;
-use crate::rules::DEFAULT;
+use crate::rules::{DEFAULT, Rules};
+use crate::views::family::{RULES, RULES_TEXT, SUBSCRIPTIONS, layout};
 
 fn place(dir: &Path, rules: Option<&str>) -> Place {
     let rules = rules.map(|text| {
@@ -83,4 +89,126 @@ fn views_of_another_log_are_refused() {
     drop(Keeper::open(place(dir.path(), None)).unwrap());
     let other = Place { log: "another".into(), ..place(dir.path(), None) };
     assert!(matches!(Keeper::open(other), Err(Error::OtherLog { .. })));
+}
+
+/// Views of two generations, the second one live under stricter rules than those on disk now, with something in its tables.
+fn two_generations(dir: &Path) {
+    let keeper = Keeper::open(place(dir, Some(&stricter()))).unwrap();
+    let built = keeper.begin().unwrap();
+    keeper.switch(&built).unwrap();
+    let mut writes = Writes::default();
+    writes.put(SUBSCRIPTIONS, Millis::MIN, b"key", &[7; 2000]);
+    built.store.apply(&writes, &[]).unwrap();
+    built.store.flush().unwrap();
+    std::fs::write(dir.join("rules.toml"), DEFAULT).unwrap();
+}
+
+/// Files of the live generation whose names begin with these words.
+fn files(dir: &Path, name: &str) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir(dir.join("views/generation-2")).unwrap().map(|entry| entry.unwrap().path());
+    let found: Vec<_> = all.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name)).collect();
+    assert!(!found.is_empty(), "RocksDB has no {name}");
+    found
+}
+
+fn flip(path: &Path, at: impl Fn(usize) -> usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn views_that_cannot_be_opened_are_replaced_under_the_rules_that_they_had() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
+        ("a flipped CURRENT", |dir| flip(&files(dir, "CURRENT")[0], |_| 0)),
+        ("a CURRENT that names another file", |dir| flip(&files(dir, "CURRENT")[0], |length| length - 2)),
+        ("no CURRENT", |dir| std::fs::remove_file(&files(dir, "CURRENT")[0]).unwrap()),
+        ("a flipped manifest of RocksDB", |dir| flip(&files(dir, "MANIFEST")[0], |length| length / 2)),
+        ("no manifest of RocksDB", |dir| std::fs::remove_file(&files(dir, "MANIFEST")[0]).unwrap()),
+        ("no directory", |dir| std::fs::remove_dir_all(dir.join("views/generation-2")).unwrap()),
+    ];
+    for (what, damage) in damages {
+        let dir = tempfile::tempdir().unwrap();
+        two_generations(dir.path());
+        damage(dir.path());
+        let keeper = Keeper::open(Place { rules: Some(dir.path().join("rules.toml")), ..place(dir.path(), None) });
+        let live = keeper.unwrap_or_else(|error| panic!("{what}: {error}")).live();
+        assert_eq!(live.rules.of_status("past_due").grace, Some(7 * 86_400), "{what}");
+        assert_eq!(live.store.get(SUBSCRIPTIONS, b"key").unwrap(), None, "{what}: it begins anew");
+        assert!(live.number >= 2, "{what}: {}", live.number);
+    }
+}
+
+#[test]
+fn views_whose_rules_are_not_those_of_the_manifest_are_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    two_generations(dir.path());
+    let altered = place(dir.path(), None);
+    let store = altered.registry.open_existing(&manifest::directory(&altered.dir, 2), layout()).unwrap();
+    let mut writes = Writes::default();
+    writes.put(RULES, Millis::MIN, RULES_TEXT, Rules::built_in().text().as_bytes());
+    store.apply(&writes, &[]).unwrap();
+    drop(store);
+    let keeper = Keeper::open(altered).unwrap();
+    assert_eq!((keeper.live().number, keeper.live().rules.of_status("past_due").grace), (3, Some(7 * 86_400)));
+}
+
+/// As the first release left it: the plan alone in the manifest, the rules in the store.
+fn as_the_first_release(dir: &Path, fold: u32) -> Place {
+    let place = Place { rules: Some(dir.join("rules.toml")), ..place(dir, Some(&stricter())) };
+    let kind = format!("views format=1 fold={fold} log=topicid partitions=4");
+    std::fs::create_dir_all(&place.dir).unwrap();
+    let store = place.registry.open(&manifest::directory(&place.dir, 1), layout(), &kind).unwrap();
+    let mut writes = Writes::default();
+    writes.put(RULES, Millis::MIN, RULES_TEXT, Rules::parse(&stricter()).unwrap().text().as_bytes());
+    store.apply(&writes, &[]).unwrap();
+    store.flush().unwrap();
+    std::fs::write(place.dir.join("manifest.json"), serde_json::to_string(&Plan::first()).unwrap()).unwrap();
+    std::fs::write(dir.join("rules.toml"), DEFAULT).unwrap();
+    place
+}
+
+#[test]
+fn views_of_an_older_fold_are_built_anew_under_the_rules_that_they_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = as_the_first_release(dir.path(), 1);
+    let keeper = Keeper::open(place.clone()).unwrap();
+    assert_eq!((keeper.live().number, keeper.live().rules.of_status("past_due").grace), (2, Some(7 * 86_400)));
+    assert_eq!(on_disk(&place), [2]);
+}
+
+#[test]
+fn a_manifest_of_the_first_release_learns_the_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = as_the_first_release(dir.path(), crate::views::fold::VERSION);
+    drop(Keeper::open(place.clone()).unwrap());
+    let manifest = manifest::read(&place.dir).unwrap().unwrap();
+    assert_eq!(manifest.live_rules(), Some(Rules::parse(&stricter()).unwrap().text()));
+}
+
+#[test]
+fn where_the_rules_are_lost_with_the_views_the_error_says_what_to_look_at_and_what_to_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = as_the_first_release(dir.path(), 1);
+    flip(&place.dir.join("generation-1/CURRENT"), |_| 0);
+    let refused = Keeper::open(place.clone()).err().expect("nobody knows the rules").to_string();
+    let delete = format!("delete the directory {}", place.dir.display());
+    for part in [delete.as_str(), "--rules", "generation-1"] {
+        assert!(refused.contains(part), "{part:?} is not in {refused:?}");
+    }
+    assert_eq!(on_disk(&place), [1], "nothing was touched");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    two_generations(dir.path());
+    let held = place(dir.path(), None);
+    let _open = held.registry.open_existing(&manifest::directory(&held.dir, 2), layout()).unwrap();
+    // Another process of ours has it open: RocksDB's lock says no, and nothing must be deleted.
+    let refused = Keeper::open(place(dir.path(), None)).err().expect("it is held");
+    assert!(!refused.is_damage(), "{refused}");
+    assert_eq!(on_disk(&held), [1, 2]);
 }
