@@ -58,6 +58,11 @@ impl Config {
     pub fn stamp(&self, fold: &impl Fold) -> Stamp {
         Stamp { log: self.input.id.0.clone(), fold: fold.version() }
     }
+
+    /// What the coordinator knows the producer of worker `n` of this instance by.
+    pub fn transactional_id(&self, n: usize) -> String {
+        format!("{}-{}-{n}", self.group, self.instance)
+    }
 }
 
 /// Runs the workers until `shutdown`, or until one of them ends: then all end. Blocks.

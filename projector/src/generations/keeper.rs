@@ -100,7 +100,19 @@ impl Keeper {
     /// [`Error::Building`] where one is being built already; otherwise as [`Keeper::open`].
     pub fn begin(&self) -> Result<Arc<Generation>, Error> {
         // Before anything is on disk: refused rules must leave nothing behind.
-        let rules = self.place.load_rules()?;
+        self.begin_under(self.place.load_rules()?)
+    }
+
+    /// Lets an empty generation under the rules of the live one take over.
+    ///
+    /// # Errors
+    /// As [`Keeper::begin`].
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        let empty = self.begin_under(self.live().rules.clone())?;
+        self.switch(&empty)
+    }
+
+    fn begin_under(&self, rules: Rules) -> Result<Arc<Generation>, Error> {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let (next, number) = plan.build().ok_or(Error::Building)?;
         manifest::write(&self.place.dir, &next)?;

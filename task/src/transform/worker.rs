@@ -62,7 +62,7 @@ impl<F: Fold> Worker<F> {
         stop: CancellationToken,
     ) -> Result<Worker<F>, Error> {
         let member = format!("{}-{n}", config.instance);
-        let id = format!("{}-{member}", config.group);
+        let id = config.transactional_id(n);
         let session = Session::start(&config.connection, &id, &config.output.name)?;
         let work = Arc::new(Mutex::new(Work::new(session)));
         let changes = Arc::new(Mutex::new(Changes::default()));
