@@ -53,8 +53,9 @@ impl Place {
 
     /// Whoever runs on it, by its command line.
     fn processes(&self) -> Vec<String> {
-        let commands =
-            fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        let commands = fs::read_dir("/proc")
+            .expect("/proc is there")
+            .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
         let commands = commands.map(|command| String::from_utf8_lossy(&command).replace('\0', " "));
         commands.filter(|command| command.contains(self.data_dir().to_str().expect("UTF-8"))).collect()
     }

@@ -33,7 +33,7 @@ impl PowerLoss {
     }
 
     /// Raw was checked against events, and what was missing is there again.
-    pub(crate) fn is_mended(self) -> Result<(), Error> {
+    pub(crate) fn settle(self) -> Result<(), Error> {
         match fs::remove_file(&self.mark) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &self.mark)(error)),
             _ => Ok(()),
@@ -54,8 +54,8 @@ mod tests {
         PowerLoss::note(&layout).unwrap();
         let loss = PowerLoss::of(&layout).unwrap();
         assert!(loss.mark().is_file());
-        loss.clone().is_mended().unwrap();
+        loss.clone().settle().unwrap();
         assert_eq!(PowerLoss::of(&layout), None);
-        loss.is_mended().unwrap();
+        loss.settle().unwrap();
     }
 }

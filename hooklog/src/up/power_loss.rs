@@ -62,7 +62,7 @@ impl Loss {
             bail!(self.log_is_not_whole(&counts));
         }
         tracing::info!(emitted, "the log is whole: {} events of {} records", counts.events, counts.raw);
-        Ok(self.mark.is_mended()?)
+        Ok(self.mark.settle()?)
     }
 
     fn announce(&self) -> Result<()> {
