@@ -5,7 +5,7 @@
 mod client;
 mod server;
 
-pub(crate) use client::ask;
+pub(crate) use client::{ask, home, status};
 pub(crate) use server::{metrics, serve};
 
 use std::fs::File;

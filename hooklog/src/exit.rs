@@ -25,3 +25,27 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     });
     ExitCode::from(known.unwrap_or(MISSING))
 }
+
+/// The error and its causes, without those that the text before them has told already.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.is_empty() => cause,
+        cause if told.contains(&cause) => told,
+        cause => format!("{told}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || anyhow::anyhow!("no space");
+        assert_eq!(
+            told(&cause().context("cannot write x: no space. Make room")),
+            "cannot write x: no space. Make room"
+        );
+        assert_eq!(told(&cause().context("while stopping")), "while stopping: no space");
+    }
+}

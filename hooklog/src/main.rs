@@ -7,7 +7,9 @@ mod cli;
 mod cluster;
 mod datadir;
 mod exit;
+mod http;
 mod inspect;
+mod listen;
 mod process;
 mod rebuild;
 mod repair;
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
     log_to_stderr();
     cli.run().unwrap_or_else(|error| {
         // A closed stderr leaves nobody to tell.
-        let _ = writeln!(anstream::stderr().lock(), "hooklog: {error:#}");
+        let _ = writeln!(anstream::stderr().lock(), "hooklog: {}", exit::told(&error));
         exit::code(&error)
     })
 }

@@ -48,6 +48,11 @@ impl Identity {
         self.is_alive() && command_line(self.pid).is_some_and(|line| contains(&line, argument))
     }
 
+    /// SIGTERM, if it is still there.
+    pub(crate) fn ask_to_end(&self) -> io::Result<()> {
+        self.signal(Signal::TERM).map(drop)
+    }
+
     /// SIGTERM, then SIGKILL where it is still there after `grace`.
     pub(crate) fn terminate(&self, grace: Duration) -> io::Result<Ended> {
         if !self.signal(Signal::TERM)? {

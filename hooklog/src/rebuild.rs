@@ -2,7 +2,7 @@
 //! switch. The running `hooklog up` does it; this command asks for it and shows how far it is.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::admin::ask;
-use crate::datadir::RunFile;
+use crate::admin::{ask, home};
+use crate::inspect::until_nobody_reads;
 use crate::settings::{self, Common};
 
 /// Between two looks at how far it is.
@@ -19,33 +19,21 @@ const LOOK: Duration = Duration::from_millis(150);
 
 /// Runs the command. Makes its own runtime.
 pub(crate) fn run(common: &Common) -> anyhow::Result<ExitCode> {
-    let data_dir = served(&settings::settings(common)?.data_dir)?;
+    let home = home(&settings::settings(common)?.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(rebuild(&data_dir))?;
-    let mut out = anstream::stdout().lock();
-    if common.json {
-        writeln!(out, "{outcome}")?;
-    } else {
-        out.write_all(told(&outcome).as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let outcome = runtime.block_on(rebuild(&home))?;
+    let text = if common.json { format!("{outcome}\n") } else { told(&outcome) };
+    until_nobody_reads(anstream::stdout().lock().write_all(text.as_bytes()))
 }
 
-/// The directory of who runs: `up`, or a projector alone, which has one of its own.
-fn served(data_dir: &Path) -> anyhow::Result<PathBuf> {
-    let alone = data_dir.join("projector");
-    let is_alone = RunFile::find(data_dir)?.is_none() && RunFile::find(&alone)?.is_some();
-    Ok(if is_alone { alone } else { data_dir.to_owned() })
-}
-
-async fn rebuild(data_dir: &Path) -> anyhow::Result<Value> {
+async fn rebuild(home: &Path) -> anyhow::Result<Value> {
     let bar = bar();
-    let built = ask(data_dir, Method::POST, "/rebuild");
+    let built = ask(home, Method::POST, "/rebuild");
     tokio::pin!(built);
     let reply = loop {
         tokio::select! {
             reply = &mut built => break reply?,
-            () = tokio::time::sleep(LOOK) => show(&bar, data_dir).await,
+            () = tokio::time::sleep(LOOK) => show(&bar, home).await,
         }
     };
     bar.finish_and_clear();
@@ -61,11 +49,12 @@ fn bar() -> ProgressBar {
     bar
 }
 
-async fn show(bar: &ProgressBar, data_dir: &Path) {
+async fn show(bar: &ProgressBar, home: &Path) {
     // The bar is a courtesy: an answer that does not come stops nothing.
-    let Ok(reply) = ask(data_dir, Method::GET, "/status").await else { return };
+    let Ok(reply) = ask(home, Method::GET, "/status").await else { return };
+    let status = reply.json();
     let sum = |field: &str| {
-        let rows = reply.body["building"]["partitions"].as_array();
+        let rows = status["building"]["partitions"].as_array();
         rows.map(|rows| rows.iter().filter_map(|row| row[field].as_u64()).sum::<u64>())
     };
     if let (Some(done), Some(total)) = (sum("done"), sum("total")) {

@@ -12,12 +12,17 @@ pub(crate) fn cancel_on_signals() -> io::Result<CancellationToken> {
     let cancel = CancellationToken::new();
     let token = cancel.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            match token.is_cancelled() {
+                true => tracing::warn!("stopping already, which takes 10 s at most; SIGKILL would lose nothing either"),
+                false => token.cancel(),
+            }
         }
-        token.cancel();
     });
     Ok(cancel)
 }

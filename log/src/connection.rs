@@ -93,8 +93,14 @@ pub struct AtEnds;
 
 impl ClientContext for AtEnds {
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(%error, reason, "a reader of the log has trouble");
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::PartitionEOF) => {}
+            // Told again at every try; what does not pass reaches the reader as an error.
+            Some(Code::AllBrokersDown | Code::BrokerTransportFailure) => {
+                tracing::debug!(%error, reason, "a reader of the log reaches no broker");
+            }
+            _ => tracing::warn!(%error, reason, "a reader of the log has trouble"),
         }
     }
 }

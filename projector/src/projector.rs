@@ -142,6 +142,15 @@ impl Projector {
         outcome
     }
 
+    /// Lets new, empty views answer under the rules of the live ones. For views of records that the log has lost, before
+    /// [`Projector::run`]: they are then built from what the log holds.
+    ///
+    /// # Errors
+    /// As [`Projector::open`].
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        self.0.keeper.begin_anew()
+    }
+
     /// How far the present build is; none while nothing is built.
     pub fn building(&self) -> watch::Receiver<Option<Building>> {
         self.0.building.subscribe()

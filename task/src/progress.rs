@@ -128,8 +128,14 @@ impl Progress {
 
 impl Standing {
     /// Of a partition that only just came.
-    const UNKNOWN: Standing =
-        Standing { next: NextOffset::ZERO, until: NextOffset::ZERO, restoring: false, folded: 0, emitted: 0 };
+    const UNKNOWN: Standing = Standing {
+        next: NextOffset::ZERO,
+        until: NextOffset::ZERO,
+        restoring: false,
+        end: None,
+        folded: 0,
+        emitted: 0,
+    };
 }
 
 #[cfg(test)]

@@ -65,8 +65,8 @@ impl Config {
         Stamp { log: self.input.id.0.clone(), fold: fold.version() }
     }
 
-    /// Worker `n`, to the group and to the transaction coordinator alike.
-    fn member(&self, n: usize) -> String {
+    /// Worker `n` of this instance, to the group and to the transaction coordinator alike.
+    pub fn transactional_id(&self, n: usize) -> String {
         format!("{}-{}-{n}", self.group, self.instance)
     }
 
@@ -115,7 +115,7 @@ pub fn run<F: Fold>(
 /// The producers of all workers, before the first of them joins the group: members that come one after the other make a
 /// rebalance each, and each undoes what is open.
 fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, Error> {
-    let start = |n| Session::start(&config.connection, &config.member(n), &config.output.name, stop);
+    let start = |n| Session::start(&config.connection, &config.transactional_id(n), &config.output.name, stop);
     thread::scope(|scope| {
         let starting: Vec<_> = (0..config.workers.max(1)).map(|n| scope.spawn(move || start(n))).collect();
         let started = starting.into_iter().map(thread::ScopedJoinHandle::join);

@@ -51,6 +51,15 @@ impl Place {
         Process::of(i32::try_from(record["pid"].as_i64()?).ok()?)
     }
 
+    /// Whoever runs on it, by its command line.
+    fn processes(&self) -> Vec<String> {
+        let commands = fs::read_dir("/proc")
+            .expect("/proc is there")
+            .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+        let commands = commands.map(|command| String::from_utf8_lossy(&command).replace('\0', " "));
+        commands.filter(|command| command.contains(self.data_dir().to_str().expect("UTF-8"))).collect()
+    }
+
     /// What the record looks like after the machine has gone down under the broker.
     fn pretend_another_boot(&self) {
         let path = self.data_dir().join("broker/process.json");
@@ -226,6 +235,17 @@ fn a_broker_that_dies_three_times_in_a_minute_is_given_up_with_the_name_of_its_l
     assert_eq!(end.code, Some(3), "{}", end.stderr);
     assert!(end.stderr.contains("died 3 times"), "{}", end.stderr);
     assert!(end.stderr.contains("broker/logs/server.log"), "{}", end.stderr);
+}
+
+#[test]
+fn a_broker_whose_record_cannot_be_written_does_not_run_on_unknown() {
+    let place = Place::new();
+    assert!(place.start().stop().success());
+    // A directory stands where the record is written first.
+    fs::create_dir_all(place.data_dir().join("broker/process.unfinished/x")).unwrap();
+    let refused = place.try_start(0).unwrap_err();
+    assert!(refused.code == Some(3) && refused.stderr.contains("process.unfinished"), "{refused}");
+    assert_eq!(place.processes(), Vec::<String>::new());
 }
 
 #[test]

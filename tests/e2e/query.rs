@@ -21,11 +21,7 @@ struct House {
 impl House {
     fn open() -> House {
         let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
-        let up = site.up();
-        site.send(&[&SENT[..], &["--shuffle", "--duplicates", "0.2", "--concurrency", "96"]].concat());
-        site.processed(up.brokers());
-        up.views_follow();
-        let oracle = Oracle::from_ordered(site.bodies(&SENT));
+        let (up, oracle) = site.filled(&[], &SENT, &["--shuffle", "--duplicates", "0.2", "--concurrency", "96"]);
         House { site, up, oracle }
     }
 

@@ -26,11 +26,8 @@ impl House {
         let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
         let rules = site.file("rules.toml");
         std::fs::write(&rules, DEFAULT).unwrap();
-        let up = site.try_up(&["--rules", rules.to_str().unwrap()]).unwrap_or_else(|refused| panic!("{refused}"));
-        site.send(&[&SENT[..], &["--shuffle", "--duplicates", "0.1", "--concurrency", "96"]].concat());
-        site.processed(up.brokers());
-        up.views_follow();
-        let oracle = Oracle::from_ordered(site.bodies(&SENT));
+        let manners = ["--shuffle", "--duplicates", "0.1", "--concurrency", "96"];
+        let (up, oracle) = site.filled(&["--rules", rules.to_str().unwrap()], &SENT, &manners);
         House { site, up, oracle }
     }
 

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hooklog_oracle::Oracle;
@@ -13,6 +16,8 @@ use rustix::process::Signal;
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const IN_ORDER: Duration = Duration::from_secs(10);
 const ANYWHERE: &str = "127.0.0.1:0";
+/// How many bodies of webhooks were read whole, among the metrics.
+const BODIES: &str = "hooklog_ingest_body_bytes_count{source=\"stripe\"}";
 
 #[test]
 fn sigterm_stops_everything_within_ten_seconds_and_the_broker_with_it() {
@@ -29,6 +34,46 @@ fn sigterm_stops_everything_within_ten_seconds_and_the_broker_with_it() {
     let again = site.up();
     let (raw, events) = site.processed(again.brokers());
     assert_eq!((raw.len(), events.len()), (50, 50));
+}
+
+/// Whoever has sent nothing, or half a request, to any of the ports; and a webhook that waits for its acknowledgement.
+#[test]
+fn half_sent_requests_do_not_hold_up_a_stop_and_a_webhook_that_is_under_way_gets_its_answer() {
+    let site = Site::alone(HOOKLOG);
+    let up = site.up();
+    assert_eq!(up.post(b"{\"id\":\"evt_1\"}").status, 200);
+    let tcp = |of: &str, half: &str| {
+        let mut client = TcpStream::connect(up.address(of).trim_start_matches("http://")).unwrap();
+        client.write_all(half.as_bytes()).unwrap();
+        client
+    };
+    let mut admin = UnixStream::connect(site.data_dir().join("admin.sock")).unwrap();
+    admin.write_all(b"GET /status HT").unwrap();
+    let _half = (
+        tcp("ingest", ""),
+        tcp("ingest", "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n"),
+        tcp("ingest", "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"),
+        tcp("query", ""),
+        tcp("query", "GET /healthz HTTP/1.1\r\nho"),
+    );
+    let broker = up.broker();
+    // Nothing is acknowledged while the broker stands still.
+    broker.signal(Signal::STOP);
+    let began = thread::scope(|scope| {
+        let webhook = scope.spawn(|| up.post(b"{\"id\":\"evt_under_way\"}"));
+        let bodies = || up.get("/metrics").body.lines().find_map(|line| line.strip_prefix(BODIES)?.trim().parse().ok());
+        wait_until("the second webhook's body was read", || (bodies() == Some(2)).then_some(()));
+        let began = Instant::now();
+        up.program.process().signal(Signal::TERM);
+        broker.signal(Signal::CONT);
+        assert_eq!(webhook.join().unwrap().status, 200);
+        began
+    });
+    let ended = up.program.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(began.elapsed() < IN_ORDER, "{:?}", began.elapsed());
+    assert!(!broker.is_alive() && site.recorded_broker().is_none(), "the broker did not stop in order");
+    assert!(!site.data_dir().join("broker/process.json").exists(), "the broker had to be killed");
 }
 
 #[test]

@@ -1,53 +1,77 @@
 //! The asking side, for commands that work through a running `hooklog`.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use hyper::Method;
 use tokio::net::UnixStream;
 
-/// An answer: JSON, or a refusal in its `error`.
-pub(crate) struct Reply {
-    /// 200, or why not.
-    pub(crate) status: StatusCode,
-    /// What it says.
-    pub(crate) body: Value,
+use crate::datadir::RunFile;
+use crate::http::{Answer, exchange};
+
+/// From the connection to the end of an answer that needs no work.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The directory of who runs on `data_dir`: `up`, or a projector alone, which has one of its own.
+pub(crate) fn home(data_dir: &Path) -> Result<PathBuf> {
+    let alone = data_dir.join("projector");
+    let is_alone = RunFile::find(data_dir)?.is_none() && RunFile::find(&alone)?.is_some();
+    Ok(if is_alone { alone } else { data_dir.to_owned() })
 }
 
-impl Reply {
-    /// The body of a 200; of anything else the error that it carries.
-    pub(crate) fn accepted(self) -> anyhow::Result<Value> {
-        match (self.status, self.body.get("error").and_then(Value::as_str)) {
-            (StatusCode::OK, _) => Ok(self.body),
-            (_, Some(error)) => bail!("{error}"),
-            (status, None) => bail!("the running hooklog answered {status}"),
-        }
-    }
-}
-
-/// One request over the admin socket of `data_dir`.
+/// One request over the admin socket of `home`, for as long as it takes.
 ///
 /// # Errors
 /// Where nobody listens there, or the connection breaks.
-pub(crate) async fn ask(data_dir: &Path, method: Method, path: &str) -> anyhow::Result<Reply> {
-    let socket = super::socket(data_dir);
-    let nobody =
-        || format!("no running hooklog is found at {}: start `hooklog up`, or give its --data-dir", socket.display());
-    let directory = File::open(data_dir).with_context(nobody)?;
+pub(crate) async fn ask(home: &Path, method: Method, path: &str) -> Result<Answer> {
+    let nobody = || {
+        format!(
+            "no running hooklog is found at {}: start `hooklog up`, or give its --data-dir",
+            super::socket(home).display()
+        )
+    };
+    let directory = File::open(home).with_context(nobody)?;
     let stream = UnixStream::connect(super::short(&directory)).await.with_context(nobody)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let served = tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(path).header("host", "hooklog").body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await.context("the running hooklog went away")?;
-    let status = response.status();
-    let body = response.into_body().collect().await.context("the running hooklog went away")?.to_bytes();
-    drop(sender);
-    served.abort();
-    Ok(Reply { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    exchange(stream, "hooklog", method, path).await
+}
+
+/// What the process of `home` says of itself. Blocks, within a deadline.
+pub(crate) fn status(home: &Path) -> Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let answer = tokio::time::timeout(DEADLINE, ask(home, Method::GET, "/status")).await;
+        answer.with_context(|| format!("it gave no answer within {} s", DEADLINE.as_secs()))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+
+    /// A socket's path has at most 108 bytes; a data directory's may be longer.
+    #[test]
+    fn a_socket_in_a_directory_with_a_long_path_is_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("d".repeat(120)).join("e");
+        std::fs::create_dir_all(&home).unwrap();
+        let directory = File::open(&home).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::UnixListener::bind(super::super::short(&directory)).unwrap()
+        };
+        runtime.spawn(async { axum::serve(listener, Router::new().route("/status", get(async || "{}"))).await });
+        assert_eq!(status(&home).unwrap().body, "{}");
+    }
+
+    #[test]
+    fn where_nobody_listens_it_is_said_what_to_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = format!("{:#}", status(dir.path()).unwrap_err());
+        assert!(told.contains("hooklog up") && told.contains("admin.sock"), "{told}");
+    }
 }

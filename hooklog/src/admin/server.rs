@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::listen;
 use crate::up::Standing;
 
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -42,11 +43,9 @@ pub(crate) fn serve(
     let app = App { standing, stop: stop.clone() };
     let router = Router::new().route("/status", get(status)).route("/rebuild", post(rebuild)).with_state(app);
     Ok(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        listen::serve(listener, router, stop).await;
         // A socket that nobody serves would be taken for one that somebody does.
-        let removed = fs::remove_file(&path);
-        served?;
-        removed.with_context(|| path.display().to_string())
+        fs::remove_file(&path).with_context(|| path.display().to_string())
     })
 }
 

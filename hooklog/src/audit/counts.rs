@@ -26,6 +26,9 @@ pub(crate) struct Counts {
     pub(crate) expired_repeats: u64,
     /// Records of `raw` at N and after it: not taken in yet, so not judged.
     pub(crate) in_flight: u64,
+    /// What retention leaves nothing to judge by: events whose record is gone, and records without an event that may repeat
+    /// one that is gone.
+    pub(crate) unjudged: u64,
     /// Whether `events` is what it must be.
     pub(crate) ok: bool,
 }
@@ -42,6 +45,7 @@ impl Counts {
         torn: 0,
         expired_repeats: 0,
         in_flight: 0,
+        unjudged: 0,
         ok: true,
     };
 
@@ -54,6 +58,12 @@ impl Counts {
             ("altered", self.altered, "events that differ from their record"),
             ("torn", self.torn, "events without their committed offset, or out of order"),
         ]
+    }
+
+    /// The damage that there is, as in "2 missing, 1 torn".
+    pub(crate) fn damage_in_words(&self) -> String {
+        let there = self.damage().into_iter().filter(|(_, count, _)| *count > 0);
+        there.map(|(name, count, _)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     }
 
     /// Sets `ok` by what was counted.

@@ -10,7 +10,7 @@ use hooklog_log::ends::Ends;
 use hooklog_log::provision::Provisioned;
 use hooklog_log::reader::{Reader, Span as Stretch};
 use hooklog_schemas::ids::Span;
-use hooklog_schemas::{Millis, Offset, Partition, Stamp};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
 use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::message::{BorrowedMessage, Message};
 
@@ -40,7 +40,12 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn of(cluster: &Cluster) -> Result<Subject> {
-        let processor = cluster.processor(cluster.topics()?);
+        Subject::over(cluster, cluster.topics()?)
+    }
+
+    /// With topics that were looked at already.
+    pub(crate) fn over(cluster: &Cluster, topics: Provisioned) -> Result<Subject> {
+        let processor = cluster.processor(topics);
         let task = processor.task();
         let scratch = cluster.settings.data_dir.clone();
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
@@ -122,9 +127,13 @@ fn event(message: &BorrowedMessage<'_>, log: &str, order: &mut [Offset]) -> Resu
 
 /// The records of one partition of `raw` with the window's verdict on each, by offset.
 fn judged(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<Sorted<JUDGED>> {
+    let (first, rows) = by_identity(subject, extent, bar)?;
     let mut window = Window::of(subject.window);
+    if let Some(first) = first.filter(|_| extent.from > NextOffset::ZERO) {
+        window = window.cut_at(first);
+    }
     let mut sorter = Sorter::<JUDGED>::new(&subject.scratch, MEMORY);
-    for row in by_identity(subject, extent, bar)? {
+    for row in rows {
         let Unjudged { identity, offset, time, print } = Unjudged::of_row(&row?);
         let verdict = window.judge(identity, offset, time);
         sorter.push(Judged { offset, verdict, time, print }.to_row())?;
@@ -132,19 +141,21 @@ fn judged(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<Sorte
     Ok(sorter.sorted()?)
 }
 
-fn by_identity(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<Sorted<RAW>> {
+/// The time of the first record, and all of them by identity.
+fn by_identity(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<(Option<Millis>, Sorted<RAW>)> {
     let topic = subject.topics.raw.name.clone();
     let span = Stretch { topic, partition: extent.partition, from: extent.from, to: extent.until };
     let mut reader = Reader::open(&subject.connection, Isolation::Uncommitted, span)?;
     let mut sorter = Sorter::<RAW>::new(&subject.scratch, MEMORY);
-    let mut latest = Millis::MIN;
+    let (mut latest, mut first) = (Millis::MIN, None);
     while let Some(message) = reader.next()? {
         bar.inc(1);
         latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
+        first.get_or_insert(latest);
         let (identity, print) = print::expected(&message, latest, subject.topics.events.partitions);
         sorter.push(Unjudged { identity, offset: Offset(message.offset()), time: latest, print }.to_row())?;
     }
-    Ok(sorter.sorted()?)
+    Ok((first, sorter.sorted()?))
 }
 
 fn bar(raw: i64, events: &[Ends]) -> ProgressBar {

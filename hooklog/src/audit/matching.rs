@@ -113,7 +113,7 @@ pub(super) fn match_up(
         tally.counts.raw += 1;
         match record.verdict {
             Verdict::Repeat { of } => repeat(extent, &record, emitted.contains(of), &mut events, tally)?,
-            Verdict::First | Verdict::Expired => {
+            Verdict::First | Verdict::Expired | Verdict::Unsure => {
                 if unique(extent, &record, &mut events, tally)? {
                     emitted.insert(record.offset);
                 }
@@ -135,7 +135,7 @@ fn next_if<I: Iterator<Item = io::Result<Event>>>(
     events.next_if(|event| event.as_ref().map_or(true, |event| wanted(event.record))).transpose()
 }
 
-/// A record that must have one event; whether it has.
+/// A record that must have one event, unless it is unsure; whether it has.
 fn unique<I: Iterator<Item = io::Result<Event>>>(
     extent: &Extent,
     record: &Judged,
@@ -161,7 +161,10 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
         }
         has_event = true;
     }
-    if !has_event {
+    if !has_event && record.verdict == Verdict::Unsure {
+        tally.counts.unique -= 1;
+        tally.counts.unjudged += 1;
+    } else if !has_event {
         let position = RawPosition { partition: extent.partition, offset: record.offset };
         let what = "it has no event";
         tally.wrong(Finding { kind: Kind::Missing, record: Some((position, Some(record.time))), event: None, what });
@@ -190,9 +193,12 @@ fn repeat<I: Iterator<Item = io::Result<Event>>>(
 /// An event whose record was not judged.
 fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>) {
     let named = event.record;
-    // Raw's beginning is gone, or the record is in flight: nothing can be said of it.
-    let unknown = named < extent.from.offset() || (extent.until.offset()..extent.committed.offset()).contains(&named);
-    if unknown {
+    if named < extent.from.offset() {
+        tally.counts.unjudged += 1;
+        return;
+    }
+    // The record was taken in after N was looked at: the next audit judges it.
+    if (extent.until.offset()..extent.committed.offset()).contains(&named) {
         return;
     }
     tally.counts.events += 1;

@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cluster::Cluster;
+use crate::inspect::until_nobody_reads;
 use crate::settings::Common;
 
 pub(crate) use args::Args;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
     let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
     // Somebody who asked to wait asked about everything.
     counts.ok &= waited.is_none() || counts.in_flight == 0;
-    report::tell(&counts, &details, common.json)?;
+    // Who has seen enough of the table still gets the answer.
+    until_nobody_reads(report::tell(&counts, &details, common.json))?;
     Ok(if counts.ok { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }

@@ -1,6 +1,7 @@
 //! The table, the details, the line of JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -27,7 +28,7 @@ impl Details {
     }
 
     fn lines(&self) -> impl Iterator<Item = String> {
-        self.of_kind.values().flatten().map(line)
+        self.of_kind.values().flatten().map(ToString::to_string)
     }
 }
 
@@ -41,11 +42,13 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
-fn line(finding: &Finding) -> String {
-    let event = finding.event.map(|(partition, offset)| format!("events/{partition}/{offset}"));
-    let record = finding.record.map(|(position, _)| position.to_string());
-    let places: Vec<String> = event.into_iter().chain(record).collect();
-    format!("{:8} {}: {}", word(finding.kind), places.join(" of "), finding.what)
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let event = self.event.map(|(partition, offset)| format!("events/{partition}/{offset}"));
+        let record = self.record.map(|(position, _)| position.to_string());
+        let places: Vec<String> = event.into_iter().chain(record).collect();
+        write!(f, "{:8} {}: {}", word(self.kind), places.join(" of "), self.what)
+    }
 }
 
 /// Figures on standard output, places on standard error.
@@ -69,6 +72,7 @@ fn text(counts: &Counts) -> String {
         ("events", counts.events, "events of them"),
         ("expired_repeats", counts.expired_repeats, "unique ones that repeat a record from before the window"),
         ("in_flight", counts.in_flight, "records not taken in yet, and so not judged"),
+        ("unjudged", counts.unjudged, "events and records that depend on records which retention took"),
     ];
     for (name, count, meaning) in general.into_iter().chain(counts.damage()) {
         table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);

@@ -49,6 +49,7 @@ impl Judged {
         let (word, of) = match self.verdict {
             Verdict::First => (0, 0),
             Verdict::Expired => (1, 0),
+            Verdict::Unsure => (3, 0),
             Verdict::Repeat { of } => (2, of.0),
         };
         let mut row = [0; JUDGED];
@@ -69,6 +70,7 @@ impl Judged {
         let verdict = match word {
             0 => Verdict::First,
             1 => Verdict::Expired,
+            3 => Verdict::Unsure,
             _ => Verdict::Repeat { of: Offset(of) },
         };
         Self { offset: Offset(offset), verdict, time: Millis(time), print: Print::of_bytes(&print) }
@@ -130,11 +132,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..3) {
+        fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..4) {
             let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
             let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
-            let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }][word];
+            let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
             let judged = Judged { offset, verdict, time, print };
             prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
             let event = Event { record: of, partition: Partition(partition), offset, out_of_order: word == 1, print };

@@ -52,9 +52,11 @@ fn within(extent: &Extent, raw: &[Raw], events: &[Event]) -> Counts {
 
 fn judged(extent: &Extent, raw: &[Raw]) -> Vec<Judged> {
     let mut all: Vec<(u8, i64, i64)> = (0..).zip(raw).map(|(offset, (id, time))| (*id, offset, *time)).collect();
-    all.retain(|(_, offset, _)| *offset < extent.until.0);
+    all.retain(|(_, offset, _)| (extent.from.0..extent.until.0).contains(offset));
+    let first = all.first().filter(|_| extent.from > NextOffset::ZERO).map(|(_, _, time)| Millis(*time));
     all.sort_unstable();
-    let mut window = Window::of(WINDOW);
+    let whole = Window::of(WINDOW);
+    let mut window = if let Some(first) = first { whole.cut_at(first) } else { whole };
     let mut judged: Vec<Judged> = all
         .into_iter()
         .map(|(id, offset, time)| {
@@ -155,7 +157,7 @@ fn events_of_records_that_retention_took_are_not_judged() {
     let mut tell = |finding: Finding| panic!("{finding:?}");
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
     match_up(&extent, std::iter::empty(), events.into_iter().map(Ok), &mut tally).unwrap();
-    assert_eq!(tally.counts.events, 0);
+    assert_eq!((tally.counts.events, tally.counts.unjudged), (0, 2), "and counted as such");
 }
 
 #[test]
@@ -194,6 +196,20 @@ fn logs() -> impl Strategy<Value = Vec<Raw>> {
 }
 
 proptest! {
+    /// What retention has left of a log that is whole is never found damaged, and what is judged is judged as before.
+    #[test]
+    fn a_log_whose_beginning_is_gone_has_nothing_missing(raw in logs(), cut in 0_usize..40) {
+        let cut = cut.min(raw.len());
+        let from = NextOffset(i64::try_from(cut).unwrap());
+        let counts = within(&Extent { from, ..extent(&raw) }, &raw, &whole(&raw));
+        let unique = must_have_events(&raw);
+        let left = unique.iter().filter(|record| **record >= from.0).count() as u64;
+        prop_assert!(counts.ok, "{counts:?}");
+        prop_assert_eq!((counts.raw, counts.events, counts.unique), ((raw.len() - cut) as u64, left, left));
+        let of_gone = unique.len() as u64 - left;
+        prop_assert!(counts.unjudged >= of_gone, "{counts:?}");
+    }
+
     /// Each record gets any number of events; the model counts from the promise alone what is wrong with that.
     #[test]
     fn whatever_was_emitted_is_counted_as_a_naive_model_counts_it(raw in logs(), emitted in proptest::collection::vec(0_usize..3, 40)) {

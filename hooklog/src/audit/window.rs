@@ -13,6 +13,9 @@ pub(super) enum Verdict {
     First,
     /// Its identity was last met so long ago that it must have an event of its own again.
     Expired,
+    /// The first that is left of its identity. Retention may have taken one before it that it repeats: with an event it is
+    /// a first one, without one nothing can be said.
+    Unsure,
     /// It must have none: its identity's event is that of the record at `of`.
     Repeat { of: Offset },
 }
@@ -20,6 +23,8 @@ pub(super) enum Verdict {
 /// Judges the records of one partition of `raw`, which holds every record of each of its identities.
 pub(super) struct Window {
     span: Span,
+    /// From here on everything that a record may repeat is there.
+    sure: Millis,
     last: Option<Last>,
 }
 
@@ -31,7 +36,12 @@ struct Last {
 
 impl Window {
     pub(super) fn of(span: Span) -> Window {
-        Window { span, last: None }
+        Window { span, sure: Millis::MIN, last: None }
+    }
+
+    /// Where retention has taken the beginning: the first record that is left is of the time `first`.
+    pub(super) fn cut_at(self, first: Millis) -> Window {
+        Window { sure: Millis(first.0.saturating_add(self.span.0)), ..self }
     }
 
     /// The verdict on the next record in order of (identity, offset); `time` is its T', the latest time up to it.
@@ -41,6 +51,7 @@ impl Window {
                 let age = time.0.saturating_sub(last.time.0);
                 if age < self.span.0 { Verdict::Repeat { of: last.emitted } } else { Verdict::Expired }
             }
+            _ if time < self.sure => Verdict::Unsure,
             _ => Verdict::First,
         };
         let emitted = if let Verdict::Repeat { of } = verdict { of } else { offset };
@@ -88,6 +99,16 @@ mod tests {
         let mut window = Window::of(SPAN);
         let mut judge = |identity, offset| window.judge(DedupKey([identity; 16]), Offset(offset), Millis(0));
         assert_eq!([judge(1, 0), judge(1, 5), judge(2, 1)], [Verdict::First, repeat(0), Verdict::First]);
+    }
+
+    #[test]
+    fn what_may_repeat_a_record_that_is_gone_is_unsure_up_to_a_window_behind_the_cut() {
+        let mut window = Window::of(SPAN).cut_at(Millis(1000));
+        let mut judge = |identity, time| window.judge(DedupKey([identity; 16]), Offset(0), Millis(time));
+        assert_eq!(
+            [judge(1, 1000), judge(2, 1099), judge(3, 1100)],
+            [Verdict::Unsure, Verdict::Unsure, Verdict::First]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::jars::wait_for_turn;
 use super::java::{Archive, Java};
 use super::launch::launch;
 use super::layout::Layout;
-use super::{Error, VERSION, format, orphan};
+use super::{Error, VERSION, child, format, orphan};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,9 @@ fn make(java: &Java, scratch: &Path, cancel: &CancellationToken) -> Result<PathB
     let cluster_id = format::id_text(rand::random());
     format::format(&java, &layout, &cluster_id, cancel)?;
     let mut launched = launch(&java, &layout, 0, &cluster_id, cancel)?;
-    orphan::end(&launched.record.process, MAY_TAKE)?;
-    launched.child.wait().map_err(Error::io("reap", scratch))?;
+    // It writes the archive before it ends, which takes its time; whoever stops does not wait for that.
+    launched.record.process.ask_to_end().map_err(Error::io("end the broker of", scratch))?;
+    child::outcome(&mut launched.child, MAY_TAKE, cancel)?;
     fs::metadata(&archive).map_err(Error::io("find", &archive))?;
     Ok(archive)
 }

@@ -19,8 +19,8 @@ const GRACE: Duration = Duration::from_secs(8);
 pub(crate) enum BrokerCommand {
     /// Run the local Apache Kafka in the foreground until Ctrl-C
     Run(Run),
-    /// Fetch its jars into the cache directory, if they are not there
-    Fetch(Fetch),
+    /// Fetch its jars into the cache directory, if they are not there and whole
+    Fetch,
 }
 
 #[derive(Debug, Args)]
@@ -33,13 +33,6 @@ pub(crate) struct Run {
     temporary: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Fetch {
-    /// Read every byte of jars that are there already
-    #[arg(long)]
-    verify: bool,
-}
-
 impl BrokerCommand {
     pub(crate) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         match self {
@@ -47,8 +40,8 @@ impl BrokerCommand {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(run.run(common))?;
             }
-            Self::Fetch(fetch) => {
-                let jars = jars::ensure(&cache_home()?, fetch.verify, &CancellationToken::new())?;
+            Self::Fetch => {
+                let jars = jars::ensure(&cache_home()?, &CancellationToken::new())?;
                 writeln!(anstream::stdout().lock(), "{}", jars.display())?;
             }
         }
@@ -121,8 +114,11 @@ fn publish(data: &DataDir, address: &str, pid: i32) -> anyhow::Result<()> {
 fn say_ready(broker: &Broker, json: bool) -> anyhow::Result<()> {
     let (address, came, pid) = (broker.address(), broker.came(), broker.pid());
     tracing::info!(?came, pid, "Apache Kafka {VERSION} answers at {address}");
-    if broker.lost_power() {
-        tracing::warn!("the machine went down under this broker: its topics may have lost different tails");
+    if let Some(loss) = broker.power_loss() {
+        tracing::warn!(
+            mark = %loss.mark().display(),
+            "the machine went down under this broker: its topics may have lost different tails, which the next `hooklog up` mends"
+        );
     }
     let mut out = anstream::stdout().lock();
     match json {

@@ -5,6 +5,7 @@ use super::layout::Layout;
 use super::settings::{Ports, server_properties};
 use super::{Error, child};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,8 @@ fn run(java: &Java, layout: &Layout, cluster_id: &str, cancel: &CancellationToke
     tool.args(["format", "--cluster-id", cluster_id, "--config", &file_name(&settings)]);
     let log = layout.console_log();
     log_to(&mut tool, &log)?;
-    let mut child = tool.spawn().map_err(|error| Error::NoJava(error.to_string()))?;
+    // Ctrl-C at our terminal is ours to heed: it would look like a failure of the tool's.
+    let mut child = tool.process_group(0).spawn().map_err(|error| Error::NoJava(error.to_string()))?;
     match child::outcome(&mut child, MAY_TAKE, cancel)? {
         Some(status) if status.success() => fs::remove_file(&settings).map_err(Error::io("remove", &settings)),
         Some(status) => Err(Error::Format { reason: status.to_string(), log }),

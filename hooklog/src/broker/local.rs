@@ -5,7 +5,7 @@ use super::launch::{Launched, launch};
 use super::layout::Layout;
 use super::record::{Record, lost_power};
 use super::said::Said;
-use super::{Error, archive, format, jars, orphan, power};
+use super::{Error, PowerLoss, archive, format, jars, orphan};
 use crate::process::{self, Ended};
 use std::path::PathBuf;
 use std::process::Child;
@@ -55,7 +55,7 @@ impl Broker {
         let record = Record::read(&layout)?;
         let boot_id = process::boot_id().map_err(Error::io("read", "/proc".as_ref()))?;
         if lost_power(record.as_ref(), &boot_id) {
-            power::mark(&layout)?;
+            PowerLoss::note(&layout)?;
         }
         match orphan::adopt(&layout, record, &wanted)? {
             Some(record) => Ok(Self::adopted(wanted, layout, record)),
@@ -95,15 +95,9 @@ impl Broker {
         self.layout.server_log()
     }
 
-    /// Whether the machine has gone down under it, and nobody has said [`Broker::power_loss_repaired`] since.
-    pub(crate) fn lost_power(&self) -> bool {
-        power::is_marked(&self.layout)
-    }
-
-    /// Raw was checked against events, and what was missing is there again.
-    #[allow(dead_code, reason = "for the check after a power loss")]
-    pub(crate) fn power_loss_repaired(&self) -> Result<(), Error> {
-        power::clear(&self.layout)
+    /// The machine has gone down under it, and nobody has looked after that since.
+    pub(crate) fn power_loss(&self) -> Option<PowerLoss> {
+        PowerLoss::of(&self.layout)
     }
 
     pub(super) fn cancel(&self) -> &CancellationToken {
@@ -141,7 +135,7 @@ fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, E
         return Err(Error::PortTaken { port });
     }
     let java = Java::find()?;
-    let java = java.with_jars(&jars::ensure(&wanted.cache, false, cancel)?);
+    let java = java.with_jars(&jars::ensure(&wanted.cache, cancel)?);
     let java = archive::with_archive(java, &wanted.cache, cancel)?;
     let cluster_id = match format::cluster_id(layout) {
         Some(id) => id,

@@ -43,6 +43,7 @@ mod watch;
 
 pub(crate) use error::Error;
 pub(crate) use local::{Broker, Wanted};
+pub(crate) use power::PowerLoss;
 pub(crate) use watch::{State, Watch};
 
 /// Of Apache Kafka: what the lock file's jars are.

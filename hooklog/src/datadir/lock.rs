@@ -4,7 +4,7 @@ use super::{Error, RunFile};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -29,6 +29,7 @@ impl DataDir {
         let path = path.canonicalize().map_err(Error::io("find", path))?;
         let lock = lock_file(&path.join("lock"))?;
         acquire(&lock, &path)?;
+        sign(&lock).map_err(Error::io("write", &path.join("lock")))?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -61,17 +62,29 @@ fn acquire(lock: &File, data_dir: &Path) -> Result<(), Error> {
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(errno) => return Err(Error::io("lock", data_dir)(io::Error::from(errno))),
         }
-        let holder = RunFile::find(data_dir).ok().flatten();
+        let holder = RunFile::find(data_dir).ok().flatten().map(|run| run.process.pid);
         if holder.is_some() || Instant::now() >= deadline {
-            return Err(Error::InUse { path: data_dir.to_owned(), holder: describe(holder.as_ref()) });
+            let holder = holder.or_else(|| signed(data_dir));
+            return Err(Error::InUse { path: data_dir.to_owned(), holder: describe(holder) });
         }
         thread::sleep(POLL);
     }
 }
 
-fn describe(holder: Option<&RunFile>) -> String {
+/// The owner's pid, for whoever comes second before `run.json` is there.
+fn sign(lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    let mut lock = lock;
+    writeln!(lock, "{}", std::process::id())
+}
+
+fn signed(data_dir: &Path) -> Option<i32> {
+    std::fs::read_to_string(data_dir.join("lock")).ok()?.trim().parse().ok()
+}
+
+fn describe(holder: Option<i32>) -> String {
     match holder {
-        Some(run) => format!("hooklog with pid {}", run.process.pid),
+        Some(pid) => format!("hooklog with pid {pid}"),
         None => "a process that has not said who it is yet (`fuser -v` on its file `lock` tells)".into(),
     }
 }
@@ -98,6 +111,14 @@ mod tests {
         let error = DataDir::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("hooklog with pid {}", std::process::id())), "{error}");
         assert!(error.contains("--data-dir"), "{error}");
+    }
+
+    #[test]
+    fn an_owner_that_is_still_starting_is_told_by_its_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let _starting = DataDir::open(dir.path()).unwrap();
+        let error = DataDir::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("hooklog with pid {}", std::process::id())), "{error}");
     }
 
     #[test]

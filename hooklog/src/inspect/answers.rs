@@ -8,10 +8,12 @@ use comfy_table::{Table, presets};
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::http::{Answer, Server, encoded};
+use super::http::{Server, encoded};
 use super::until_nobody_reads;
+use crate::admin;
 use crate::cluster::nothing_runs;
 use crate::datadir::RunFile;
+use crate::http::Answer;
 use crate::settings::{self, Common};
 
 /// The answer is no.
@@ -76,13 +78,13 @@ impl Narrow {
             return Server::of_url(url);
         }
         let data_dir = settings::settings(common)?.data_dir;
-        let query = RunFile::find(&data_dir)?.and_then(|run| run.query);
+        let query = RunFile::find(&admin::home(&data_dir)?)?.and_then(|run| run.query);
         Server::of_url(&query.ok_or_else(|| nothing_runs(&data_dir))?)
     }
 }
 
 fn answered(answer: &Answer, subject: &str, common: &Common) -> Result<ExitCode> {
-    let parsed: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+    let parsed = answer.json();
     let known = answer.status == StatusCode::OK && parsed.is_object();
     if !known && answer.status != StatusCode::NOT_FOUND {
         bail!("the query API says {}: {}", answer.status, said(&parsed, &answer.body));

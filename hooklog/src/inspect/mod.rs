@@ -6,7 +6,7 @@
 //! | [`start`] | where `tail` begins |
 //! | [`line`] | one record as a line for people, or as JSON |
 //! | [`answers`] | `access`, `subscription`: the query API's answers |
-//! | [`http`] | one question over HTTP, to an address or to the admin socket |
+//! | [`http`] | the query API as they ask it |
 //! | [`status`] | `status`: positions, lag and rates by partition |
 
 mod answers;

@@ -14,8 +14,8 @@ use hooklog_task::resume::{self, Facts, Trust};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::http::Server;
 use super::until_nobody_reads;
+use crate::admin;
 use crate::cluster::{Cluster, PATIENCE};
 use crate::settings::Common;
 
@@ -97,25 +97,16 @@ fn sample(cluster: &Cluster) -> Result<Sample> {
     };
     let committed = stable.into_iter().map(|one| trusted(one, raw[0])).collect();
     let end = |ends: Vec<ends::Ends>| ends.into_iter().map(|ends| ends.end.0).collect();
-    Ok(Sample { at, raw: end(raw), events: end(events), committed, admin: admin(cluster) })
+    Ok(Sample { at, raw: end(raw), events: end(events), committed, admin: told(cluster) })
 }
 
-/// What the running `up` says of itself; nothing where none runs or it does not say.
-fn admin(cluster: &Cluster) -> Value {
-    if cluster.run.is_none() {
-        return Value::Null;
-    }
-    match Server::admin(&cluster.settings.data_dir).get("/status") {
-        Ok(answer) if answer.status.is_success() => serde_json::from_str(&answer.body).unwrap_or(Value::Null),
-        Ok(answer) => {
-            tracing::debug!(status = %answer.status, "the running hooklog does not tell its status");
-            Value::Null
-        }
-        Err(error) => {
-            tracing::debug!("the running hooklog does not tell its status: {error:#}");
-            Value::Null
-        }
-    }
+/// What the running `up`, or a projector alone, says of itself; nothing where none runs or it does not say.
+fn told(cluster: &Cluster) -> Value {
+    let told = admin::home(&cluster.settings.data_dir).and_then(|home| admin::status(&home)?.accepted());
+    told.unwrap_or_else(|error| {
+        tracing::debug!("no running hooklog tells its status: {error:#}");
+        Value::Null
+    })
 }
 
 fn lines(first: &Sample, second: &Sample) -> Vec<Line> {

@@ -1,6 +1,6 @@
 //! `hooklog repair`: emits the events that audit found missing, each as the processor would have written it.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -16,41 +16,97 @@ use super::Args;
 use super::emit::Emitter;
 use crate::audit::{Counts, Finding, Kind, Subject, examine};
 use crate::cluster::Cluster;
+use crate::inspect::until_nobody_reads;
 use crate::settings::Common;
 
 /// Records further apart than this are sought, not read up to.
 const NEAR: i64 = 10_000;
-/// How many places a dry run names.
+/// How many places a dry run names, and how many its JSON.
 const SHOWN: usize = 20;
+const KEPT: usize = 10_000;
+/// So many wait to be emitted: the log may miss more than there is memory.
+const AT_ONCE: usize = 10_000;
 
 /// A record without its event, and its T'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Missing {
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) time: Millis,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Missing {
+    partition: Partition,
+    offset: Offset,
+    time: Millis,
+}
+
+/// What a repair came to.
+pub(crate) struct Repaired {
+    /// As they were before.
+    pub(crate) counts: Counts,
+    /// How many events went out.
+    pub(crate) emitted: u64,
+    /// The first places at which one was missing.
+    places: Vec<Missing>,
 }
 
 /// Runs the command to its end.
 pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
     let cluster = Cluster::find(common)?;
     let subject = Subject::of(&cluster)?;
+    let fold = cluster.processor(subject.topics.clone()).fold();
+    let repaired = mend(&subject, &fold, args.apply, &mut |_| {})?;
+    until_nobody_reads(tell(&repaired, args.apply, common.json))
+}
+
+/// Audits, and emits what is missing where it is to `apply` that; `tell` hears of every other damage.
+pub(crate) fn mend(subject: &Subject, fold: &Dedup, apply: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Repaired> {
     // Before the audit: an earlier repair that is still at work is ended by this, so nothing can be emitted by both.
-    let emitter = args.apply.then(|| Emitter::start(&subject)).transpose()?;
-    let mut missing = Vec::new();
-    let counts = examine(&subject, &mut |finding| missing.extend(absent(&finding)))?;
-    missing.sort_unstable();
-    if let Some(emitter) = &emitter {
-        let fold = cluster.processor(subject.topics.clone()).fold();
-        emit(&subject, &fold, emitter, &missing)?;
+    let emitter = apply.then(|| Emitter::start(subject)).transpose()?;
+    let mut work = Work { subject, fold, emitter, waiting: Vec::new(), places: Vec::new(), emitted: 0, failed: None };
+    let counts = examine(subject, &mut |finding| match absent(&finding) {
+        Some(missing) => work.note(missing),
+        None => tell(&finding),
+    })?;
+    work.emit_waiting();
+    match work.failed {
+        Some(error) => Err(error),
+        None => Ok(Repaired { counts, emitted: work.emitted, places: work.places }),
     }
-    tell(&counts, &missing, args.apply, common.json)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn absent(finding: &Finding) -> Option<Missing> {
     let (position, time) = finding.record.filter(|_| finding.kind == Kind::Missing)?;
     Some(Missing { partition: position.partition, offset: position.offset, time: time? })
+}
+
+/// Takes what is missing as audit finds it: partition after partition, in the order of `raw`.
+struct Work<'a> {
+    subject: &'a Subject,
+    fold: &'a Dedup,
+    emitter: Option<Emitter>,
+    waiting: Vec<Missing>,
+    places: Vec<Missing>,
+    emitted: u64,
+    failed: Option<anyhow::Error>,
+}
+
+impl Work<'_> {
+    fn note(&mut self, missing: Missing) {
+        if self.places.len() < KEPT {
+            self.places.push(missing);
+        }
+        if self.emitter.is_some() && self.failed.is_none() {
+            self.waiting.push(missing);
+        }
+        if self.waiting.len() >= AT_ONCE {
+            self.emit_waiting();
+        }
+    }
+
+    fn emit_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(emitter) = self.emitter.as_ref().filter(|_| !waiting.is_empty()) else { return };
+        match emit(self.subject, self.fold, emitter, &waiting) {
+            Ok(()) => self.emitted += waiting.len() as u64,
+            Err(error) => self.failed = Some(error),
+        }
+    }
 }
 
 fn emit(subject: &Subject, fold: &Dedup, emitter: &Emitter, missing: &[Missing]) -> Result<()> {
@@ -73,29 +129,24 @@ fn emit(subject: &Subject, fold: &Dedup, emitter: &Emitter, missing: &[Missing])
     emitter.finish()
 }
 
-fn tell(counts: &Counts, missing: &[Missing], applied: bool, as_json: bool) -> Result<()> {
+fn tell(repaired: &Repaired, applied: bool, as_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
+    let Repaired { counts, emitted, places } = repaired;
     let place = |missing: &Missing| format!("raw/{}/{}", missing.partition, missing.offset);
-    let emitted = if applied { missing.len() } else { 0 };
     if as_json {
-        let places: Vec<String> = missing.iter().map(place).collect();
-        writeln!(
-            out,
-            "{}",
-            json!({ "missing": missing.len(), "emitted": emitted, "applied": applied, "records": places })
-        )?;
-        return Ok(out.flush()?);
+        let places: Vec<String> = places.iter().map(place).collect();
+        let line = json!({ "missing": counts.missing, "emitted": emitted, "applied": applied, "records": places });
+        writeln!(out, "{line}")?;
+        return out.flush();
     }
-    match (missing.len(), applied) {
+    match (counts.missing, applied) {
         (0, _) => writeln!(out, "No event is missing; nothing to emit.")?,
-        (count, true) => {
-            writeln!(out, "{count} events emitted, marked `{}: true`.", hooklog_schemas::header::REPAIRED)?
-        }
+        (_, true) => writeln!(out, "{emitted} events emitted, marked `{}: true`.", hooklog_schemas::header::REPAIRED)?,
         (count, false) => writeln!(out, "{count} events are missing; --apply emits them:")?,
     }
     if !applied {
-        missing.iter().take(SHOWN).try_for_each(|missing| writeln!(out, "  {}", place(missing)))?;
-        let more = missing.len().saturating_sub(SHOWN);
+        places.iter().take(SHOWN).try_for_each(|missing| writeln!(out, "  {}", place(missing)))?;
+        let more = counts.missing.saturating_sub(SHOWN as u64);
         (more > 0).then(|| writeln!(out, "  and {more} more")).transpose()?;
     }
     let beyond = counts.doubled + counts.foreign + counts.altered + counts.torn;
@@ -105,5 +156,5 @@ fn tell(counts: &Counts, missing: &[Missing], applied: bool, as_json: bool) -> R
             "{beyond} events are doubled, foreign, altered or torn: what is written stays; see `hooklog audit`."
         )?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }

@@ -6,15 +6,23 @@
 //! | [`missing`] | `repair`: emits the events that audit found missing |
 //! | [`emit`] | the transaction in which they go out |
 //! | [`offsets`] | `offsets repair`: the group's offsets, from the store and the log |
+//! | [`group`] | what is known of those offsets, and how they are written |
 //! | [`plan`] | which offset a partition must have, and why: pure |
+//! | [`settle`] | ends what a power loss may have left open |
+//! | [`unasked`] | what needs nobody's yes: for the start after a power loss |
 
 mod emit;
+mod group;
 mod missing;
 mod offsets;
 mod plan;
+mod settle;
+mod unasked;
 
-pub(crate) use missing::run;
+pub(crate) use group::Group;
+pub(crate) use missing::{mend, run};
 pub(crate) use offsets::OffsetsCommand;
+pub(crate) use unasked::LostRaw;
 
 /// The flags of both.
 #[derive(Clone, Debug, clap::Args)]

@@ -5,11 +5,58 @@ use hooklog_task::resume::{self, Facts, Trust};
 
 /// What becomes of one partition's offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mended {
+pub(crate) struct Mended {
     pub(super) new: NextOffset,
+    pub(super) case: Case,
+}
+
+/// How a committed offset stands to the log and to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    Right,
+    NotCommitted,
+    Unstamped,
+    OtherStamp,
+    /// Before what was emitted, or before the store.
+    Behind,
+    /// Beyond the end of raw.
+    Beyond,
+    /// Before the first record that is left.
+    Deleted,
+    /// Events, or the store, are of records that raw does not have any more.
+    LostTail,
+}
+
+impl Case {
     /// Whether the offset, or the stamp on it, has to be written.
-    pub(super) changes: bool,
-    pub(super) why: &'static str,
+    pub(super) fn changes(self) -> bool {
+        self != Case::Right
+    }
+
+    /// Whether nothing is lost and nothing doubled once it is written: then nobody has to be asked.
+    pub(super) fn is_harmless(self) -> bool {
+        matches!(self, Case::NotCommitted | Case::Unstamped | Case::OtherStamp | Case::Behind)
+    }
+
+    /// Whether records of raw were acknowledged and are gone.
+    pub(super) fn is_loss_of_raw(self) -> bool {
+        matches!(self, Case::Beyond | Case::LostTail)
+    }
+
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Case::Right => "it is as it must be",
+            Case::NotCommitted => "none is committed",
+            Case::Unstamped => "it has no stamp: somebody else set it",
+            Case::OtherStamp => "its stamp is that of another log or another fold",
+            Case::Behind => "it lies before what was emitted already: events would be doubled",
+            Case::Beyond => "it lies beyond the end of raw",
+            Case::Deleted => "records were deleted before they were taken in: they are lost to events",
+            Case::LostTail => {
+                "raw lost its tail: events, or the store, know of records beyond its end; delete the store, then audit"
+            }
+        }
+    }
 }
 
 /// The offset at which nothing is doubled and nothing lost: the larger of S and one past the highest position that has an
@@ -18,30 +65,22 @@ pub(super) fn mended(facts: &Facts, highest_event: Option<Offset>) -> Mended {
     let input = facts.input;
     let least = resume::rebuilt(facts, highest_event);
     let new = least.max(input.earliest).min(input.end);
-    let change = |why| Mended { new, changes: true, why };
-    if least > input.end {
-        return change(
-            "raw lost its tail: events, or the store, know of records beyond its end; delete the store, then audit",
-        );
-    }
-    match resume::trust(facts) {
-        Trust::Stamped(next) if next > input.end => change("it lies beyond the end of raw"),
-        Trust::Stamped(next) if next < least => {
-            change("it lies before what was emitted already: events would be doubled")
-        }
-        Trust::Stamped(next) if next < input.earliest => {
-            change("records were deleted before they were taken in: they are lost to events")
-        }
-        Trust::Stamped(next) => Mended { new: next, changes: false, why: "it is as it must be" },
-        Trust::Unknown => change(mistrust(facts)),
-    }
+    let case = match resume::trust(facts) {
+        _ if least > input.end => Case::LostTail,
+        Trust::Stamped(next) if next > input.end => Case::Beyond,
+        Trust::Stamped(next) if next < least => Case::Behind,
+        Trust::Stamped(next) if next < input.earliest => Case::Deleted,
+        Trust::Stamped(next) => return Mended { new: next, case: Case::Right },
+        Trust::Unknown => mistrust(facts),
+    };
+    Mended { new, case }
 }
 
-fn mistrust(facts: &Facts) -> &'static str {
+fn mistrust(facts: &Facts) -> Case {
     match facts.committed.as_ref().map(|committed| committed.metadata.as_str()) {
-        None => "none is committed",
-        Some("") => "it has no stamp: somebody else set it",
-        Some(_) => "its stamp is that of another log or another fold",
+        None => Case::NotCommitted,
+        Some("") => Case::Unstamped,
+        Some(_) => Case::OtherStamp,
     }
 }
 
@@ -69,8 +108,8 @@ mod tests {
     #[track_caller]
     fn check(facts: &Facts, highest: Option<i64>, new: i64, changes: bool, why: &str) {
         let mended = mended(facts, highest.map(Offset));
-        assert_eq!((mended.new, mended.changes), (NextOffset(new), changes), "{mended:?}");
-        assert!(mended.why.contains(why), "{mended:?}");
+        assert_eq!((mended.new, mended.case.changes()), (NextOffset(new), changes), "{mended:?}");
+        assert!(mended.case.why().contains(why), "{mended:?}");
     }
 
     #[test]
@@ -106,5 +145,24 @@ mod tests {
     fn where_raw_lost_its_tail_the_offset_goes_to_its_end() {
         check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its tail");
         check(&facts(12, 0, 9, None), None, 9, true, "lost its tail");
+    }
+
+    #[test]
+    fn only_what_loses_and_doubles_nothing_is_written_without_asking() {
+        let case = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset)).case;
+        let harmless = [
+            case(facts(8, 0, 9, None), Some(4)),
+            case(facts(8, 0, 9, Some((0, ""))), Some(4)),
+            case(facts(8, 0, 9, Some((8, "hooklog/1 log=other fold=1"))), Some(7)),
+            case(facts(8, 0, 9, Some((6, OURS))), None),
+            case(facts(0, 0, 9, Some((6, OURS))), Some(6)),
+        ];
+        assert!(harmless.iter().all(|case| case.is_harmless() && !case.is_loss_of_raw()), "{harmless:?}");
+        let lost = [case(facts(0, 0, 9, Some((10, OURS))), Some(6)), case(facts(12, 0, 9, None), None)];
+        assert!(lost.iter().all(|case| case.is_loss_of_raw() && !case.is_harmless()), "{lost:?}");
+        let deleted = case(facts(0, 5, 9, Some((4, OURS))), Some(3));
+        assert!(!deleted.is_harmless() && !deleted.is_loss_of_raw(), "{deleted:?}");
+        let right = case(facts(5, 0, 9, Some((7, OURS))), Some(4));
+        assert!(!right.changes() && !right.is_loss_of_raw(), "{right:?}");
     }
 }

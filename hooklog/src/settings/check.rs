@@ -33,11 +33,9 @@ impl ConfigCommand {
 /// # Errors
 /// What `out` says.
 pub(crate) fn run(resolved: &Resolved, as_json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
-    if as_json {
-        write_json(resolved, out)?
-    } else {
-        write_table(resolved, out)?
-    }
+    let written = if as_json { write_json(resolved, out) } else { write_table(resolved, out) };
+    // Who has seen enough still gets the answer.
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
     Ok(if resolved.settings.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
 }
 

@@ -109,6 +109,9 @@ impl Reading<'_> {
         let kafka = kafka::properties(self.layers, &mut self.rows, &mut self.problems);
         let sources = sources::sources(self.layers, &mut self.rows, &mut self.problems);
         self.one_address_for_two(ingest_addr, query_addr);
+        if brokers.is_none() {
+            self.one_port_for_two(kafka_port, [ingest_addr, query_addr]);
+        }
         Some(Settings {
             brokers,
             kafka,
@@ -194,6 +197,18 @@ impl Reading<'_> {
     fn one_address_for_two(&mut self, ingest: Option<std::net::SocketAddr>, query: Option<std::net::SocketAddr>) {
         if ingest.is_some_and(|address| address.port() != 0 && Some(address) == query) {
             self.problems.push(Problem::new("query_addr", "is the same as ingest_addr: give each its own port"));
+        }
+    }
+
+    /// `up`'s own broker listens on the loopback, too.
+    fn one_port_for_two(&mut self, kafka: Option<u16>, others: [Option<std::net::SocketAddr>; 2]) {
+        let taken = |address: std::net::SocketAddr| {
+            kafka.is_some_and(|port| port != 0 && port == address.port())
+                && (address.ip().is_unspecified() || address.ip() == std::net::Ipv4Addr::LOCALHOST)
+        };
+        if others.into_iter().flatten().any(taken) {
+            let what = "is the port of ingest_addr or query_addr, too: give each its own";
+            self.problems.push(Problem::new("kafka_port", what));
         }
     }
 }

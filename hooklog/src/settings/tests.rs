@@ -108,6 +108,17 @@ fn a_flag_beats_a_file_variable_beats_a_variable_beats_the_toml_beats_the_defaul
 }
 
 #[test]
+fn its_own_broker_has_a_port_of_its_own() {
+    for (key, address) in
+        [("ingest_addr", "127.0.0.1:9092"), ("ingest_addr", "0.0.0.0:9092"), ("query_addr", "127.0.0.1:9092")]
+    {
+        Machine::new().flag(key, address).one_wrong(&["kafka_port", key]);
+        Machine::new().flag(key, address).flag("brokers", "a:1").settings();
+    }
+    Machine::new().flag("ingest_addr", "127.0.0.1:0").flag("kafka_port", "0").settings();
+}
+
+#[test]
 fn every_single_setting_can_come_from_each_layer() {
     for (key, text) in [
         ("brokers", "a:1,b:2"),

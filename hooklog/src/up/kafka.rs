@@ -9,8 +9,8 @@ use hooklog_schemas::ids::Span;
 use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
-use super::roles::Roles;
-use crate::broker::{self, Broker, Wanted, Watch};
+use super::power_loss::Loss;
+use crate::broker::{self, Broker, PowerLoss, Wanted, Watch};
 use crate::datadir::{RunFile, cache_home};
 use crate::settings::Settings;
 
@@ -22,12 +22,12 @@ const CLUSTER_PARTITIONS: u32 = 12;
 pub(super) struct Cluster {
     pub(super) connection: Connection,
     own: Option<Watch>,
+    power_loss: Option<PowerLoss>,
     partitions: u32,
 }
 
 /// Finds or starts it; `None` where the process was told to stop meanwhile.
 pub(super) async fn reach(
-    roles: &Roles,
     settings: &Settings,
     place: &Place,
     cancel: &CancellationToken,
@@ -35,6 +35,7 @@ pub(super) async fn reach(
     let given = |brokers: &str| Cluster {
         connection: settings.connection_to(brokers),
         own: None,
+        power_loss: None,
         partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
     };
     match (&settings.brokers, place.up()) {
@@ -43,7 +44,7 @@ pub(super) async fn reach(
         (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| run.brokers) {
             Some(brokers) => Ok(Some(given(&brokers))),
             None => bail!(
-                "no cluster is given and no `hooklog up` runs on {}: give --brokers host:port, or use `hooklog up`, which runs its own broker ({roles:?})",
+                "no cluster is given and no `hooklog up` runs on {}: give --brokers host:port or that one's --data-dir, or use `hooklog up`, which runs its own broker",
                 settings.data_dir.display()
             ),
         },
@@ -61,13 +62,9 @@ async fn own(
         started => started?,
     };
     tracing::info!(came = ?broker.came(), pid = broker.pid(), "Apache Kafka answers at {}", broker.address());
-    if broker.lost_power() {
-        tracing::warn!(
-            "the machine went down under this broker, so its topics may have lost different tails: run `hooklog audit`, and `hooklog repair` if it says so"
-        );
-    }
     Ok(Some(Cluster {
         connection: settings.connection_to(&broker.address()),
+        power_loss: broker.power_loss(),
         own: Some(Watch::over(broker)),
         partitions: settings.partitions.unwrap_or(OWN_PARTITIONS),
     }))
@@ -83,6 +80,25 @@ impl Cluster {
         };
         let connection = self.connection.clone();
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// Where the machine went down under our own broker: checks and mends the log, before anything reads or writes it.
+    pub(super) async fn look_after_power_loss(
+        &self,
+        settings: &Settings,
+        place: &Place,
+        topics: &Provisioned,
+    ) -> anyhow::Result<()> {
+        let Some(mark) = self.power_loss.clone() else { return Ok(()) };
+        let loss = Loss {
+            mark,
+            settings: settings.clone(),
+            connection: self.connection.clone(),
+            topics: topics.clone(),
+            views: place.projector()?.to_owned(),
+            instance: place.instance()?,
+        };
+        tokio::task::spawn_blocking(move || loss.look_after()).await?
     }
 
     /// How our own broker is doing; `None` where it is not ours.

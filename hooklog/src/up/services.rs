@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::kafka::Cluster;
 use super::place::Place;
-use super::ready;
+use super::ready::Ready;
 use super::roles::Roles;
 use crate::admin;
 use crate::broker;
+use crate::listen;
 use crate::settings::Settings;
 
 pub(super) use listeners::{Addresses, Listeners, url};
@@ -31,14 +32,16 @@ pub(crate) use standing::Standing;
 const STORE_MEMORY: usize = 384 << 20;
 /// How long a processor may take to get its partitions before it counts as one that others leave none.
 const ASSIGNED: Duration = Duration::from_secs(30);
-/// Between two looks at what is not ready yet.
+/// Between two looks at what is not ready yet, and between two lines about it.
 const LOOK: Duration = Duration::from_millis(50);
+const TELL: Duration = Duration::from_secs(10);
 
 /// What runs. A task that ends before it was told to is the end of the process.
 pub(super) struct Services {
-    edge: CancellationToken,
-    tasks: CancellationToken,
+    stop: CancellationToken,
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
+    /// What was started.
+    names: Vec<&'static str>,
     standing: Standing,
     addresses: Addresses,
 }
@@ -46,9 +49,8 @@ pub(super) struct Services {
 impl Services {
     /// Nothing yet, for what `listeners` will serve.
     pub(super) fn new(listeners: &Listeners) -> anyhow::Result<Services> {
-        let (edge, tasks) = (CancellationToken::new(), CancellationToken::new());
-        let addresses = listeners.addresses()?;
-        Ok(Services { edge, tasks, running: JoinSet::new(), standing: Standing::default(), addresses })
+        let (stop, addresses) = (CancellationToken::new(), listeners.addresses()?);
+        Ok(Services { stop, running: JoinSet::new(), names: Vec::new(), standing: Standing::default(), addresses })
     }
 
     /// Starts them. Where one cannot be started, those before it run on until they are stopped.
@@ -78,8 +80,8 @@ impl Services {
                 sources,
                 ..settings.ingest(cluster.connection.clone(), topics.raw.partitions)
             };
-            let serve = hooklog_ingest::serve(listener, config, self.edge.clone());
-            self.running.spawn(async { ("ingest", serve.await.map_err(Into::into)) });
+            let serve = hooklog_ingest::serve(listener, config, self.stop.clone());
+            self.spawn("ingest", async { Ok(serve.await?) });
         }
         Ok(())
     }
@@ -104,7 +106,7 @@ impl Services {
             registry: registry.clone(),
             pace: Pace::default(),
         };
-        let (progress, stop) = (Progress::of(processor::NAME), self.tasks.clone());
+        let (progress, stop) = (Progress::of(processor::NAME), self.stop.clone());
         self.standing.processor = Some(progress.clone());
         self.spawn_thread("processor", move || Ok(processor::run(&config, progress, stop)?));
         Ok(())
@@ -129,23 +131,32 @@ impl Services {
             rules: settings.rules.clone(),
         })?;
         self.standing.projector = Some(projector.clone());
-        let (reader, stop) = (projector.clone(), self.tasks.clone());
+        let (reader, stop) = (projector.clone(), self.stop.clone());
         self.spawn_thread("projector", move || Ok(reader.run(&stop)?));
         if let Some(listener) = query {
             let router = projector.router().merge(metrics);
-            let serve = axum::serve(listener, router).with_graceful_shutdown(self.tasks.clone().cancelled_owned());
-            self.running.spawn(async { ("query", serve.await.map_err(Into::into)) });
+            let serve = listen::serve(listener, router, self.stop.clone());
+            self.spawn("query", async {
+                serve.await;
+                Ok(())
+            });
         }
         if let Some(directory) = place.publisher() {
-            let serve = admin::serve(directory.path(), self.standing.clone(), self.tasks.clone())?;
-            self.running.spawn(async { ("admin", serve.await) });
+            let serve = admin::serve(directory.path(), self.standing.clone(), self.stop.clone())?;
+            self.spawn("admin", serve);
         }
         Ok(())
     }
 
     /// A task of Kafka's and RocksDB's has a thread of its own.
     fn spawn_thread(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) {
+        self.names.push(name);
         self.running.spawn_blocking(move || (name, work()));
+    }
+
+    fn spawn(&mut self, name: &'static str, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.names.push(name);
+        self.running.spawn(async move { (name, work.await) });
     }
 
     /// Waits until all is up, says so, and goes on until told to stop or until something ends by itself.
@@ -154,7 +165,7 @@ impl Services {
         cluster: &Cluster,
         place: &Place,
         cancel: &CancellationToken,
-        json: bool,
+        ready: &Ready,
     ) -> anyhow::Result<()> {
         let mut states = cluster.states();
         let brokers = cluster.connection.brokers.clone();
@@ -168,7 +179,7 @@ impl Services {
                 () = cancel.cancelled() => return Ok(()),
                 () = &mut up, if !is_up => {
                     is_up = true;
-                    ready::say(&self.addresses, &brokers, json)?;
+                    ready.say(&self.addresses, &brokers)?;
                 }
                 ended = self.running.join_next(), if !self.running.is_empty() => return Err(early(ended)),
                 state = changed(&mut states) => {
@@ -182,24 +193,34 @@ impl Services {
         }
     }
 
-    /// Webhooks first, so that none comes in any more; then the tasks, which commit what they have.
+    /// All at once: no webhook comes in any more, those that are under way get their answer, and the tasks commit what they
+    /// have. What they leave in `raw` is there at the next start.
     pub(super) async fn stop(mut self, within: Duration) -> anyhow::Result<()> {
-        self.edge.cancel();
-        self.tasks.cancel();
+        self.stop.cancel();
+        let (mut outcome, mut left) = (Ok(()), self.names);
         let all = async {
-            let mut outcome = Ok(());
             while let Some(ended) = self.running.join_next().await {
-                outcome = outcome.and(told(ended));
+                left.retain(|name| !ended.as_ref().is_ok_and(|(ended, _)| ended == name));
+                let before = std::mem::replace(&mut outcome, Ok(()));
+                outcome = before.and(told(ended));
             }
-            outcome
         };
-        tokio::time::timeout(within, all).await.unwrap_or_else(|_| Err(anyhow!("some services did not stop in time")))
+        match tokio::time::timeout(within, all).await {
+            Ok(()) => outcome,
+            // What it had open is undone by Kafka, and done again by the next start.
+            Err(_) => Err(anyhow!("{} did not stop within {} s", left.join(" and "), within.as_secs())),
+        }
     }
 }
 
 async fn until_up(standing: &Standing) {
     let began = tokio::time::Instant::now();
+    let mut told = began;
     while !standing.is_up(began.elapsed() > ASSIGNED) {
+        if told.elapsed() > TELL {
+            told = tokio::time::Instant::now();
+            tracing::info!("not ready yet: {}", standing.how_far());
+        }
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -9,6 +9,7 @@ use super::place::{Place, kept_rules};
 use super::plan::Plan;
 use super::rules_file::{self, OnDisk};
 use crate::error::Error;
+use crate::rules::Rules;
 
 /// How long the last questions to a generation that was replaced are waited for.
 const LAST_QUESTIONS: Duration = Duration::from_secs(2);
@@ -67,7 +68,19 @@ impl Keeper {
     /// [`Error::Building`] where one is being built already; otherwise as [`Keeper::open`].
     pub fn begin(&self) -> Result<Arc<Generation>, Error> {
         // Before anything is on disk: refused rules must leave nothing behind.
-        let rules = self.place.load_rules()?;
+        self.begin_under(self.place.load_rules()?)
+    }
+
+    /// Lets an empty generation under the rules of the live one take over.
+    ///
+    /// # Errors
+    /// As [`Keeper::begin`].
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        let empty = self.begin_under(self.live().rules.clone())?;
+        self.switch(&empty)
+    }
+
+    fn begin_under(&self, rules: Rules) -> Result<Arc<Generation>, Error> {
         let mut manifest = self.manifest();
         let (plan, number) = manifest.plan.build().ok_or(Error::Building)?;
         let next = manifest.with(plan).ruled(number, rules.text());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hooklog_log::Topics;
-use hooklog_oracle::expected_events;
+use hooklog_oracle::{Oracle, expected_events};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -158,6 +158,20 @@ impl Site {
         let done = self.run(&[&["send", "--json", "--retry", "--retry-for", "60"], arguments].concat());
         assert_eq!(done.code, Some(0), "{done:?}");
         done.json()
+    }
+
+    /// `up` with `flags`, and views that hold all that `send` makes of `made_up`, posted with `manners` on top; and what
+    /// they must then answer.
+    ///
+    /// # Panics
+    /// It does not come to that.
+    #[track_caller]
+    pub fn filled(&self, flags: &[&str], made_up: &[&str], manners: &[&str]) -> (Up, Oracle) {
+        let up = self.try_up(flags).unwrap_or_else(|refused| panic!("{refused}"));
+        self.send(&[made_up, manners].concat());
+        self.processed(up.brokers());
+        up.views_follow();
+        (up, Oracle::from_ordered(self.bodies(made_up)))
     }
 
     /// The bodies that `send` posts with these arguments, each once and in their true order.

@@ -2,10 +2,11 @@
 
 use super::super::java::{log_to, without_our_variables};
 use super::super::{Error, VERSION, child};
-use super::lock::{Depth, Lock};
+use super::lock::Lock;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +24,6 @@ pub(super) struct Fetch<'a> {
     /// Where they are to be, in `cache`.
     pub(super) jars: &'a Path,
     pub(super) lock: &'a Lock,
-    pub(super) depth: Depth,
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -31,7 +31,7 @@ impl Fetch<'_> {
     /// One process fetches at a time; the others wait, and then find the jars there.
     pub(super) fn run(&self, mismatch: &str) -> Result<(), Error> {
         let _turn = wait_for_turn(self.cache, self.cancel)?;
-        if self.lock.check(self.jars, self.depth).is_ok() {
+        if self.lock.check(self.jars).is_ok() {
             return Ok(());
         }
         self.announce(mismatch);
@@ -53,10 +53,21 @@ impl Fetch<'_> {
     fn fetch_into(&self, unfinished: &Path) -> Result<(), Error> {
         self.run_maven(unfinished)?;
         let fetched = unfinished.join("jars");
-        self.lock.check(&fetched, Depth::Sums).map_err(|what| Error::WrongJars { what })?;
+        self.lock.check(&fetched).map_err(|what| Error::WrongJars { what })?;
         // A directory cannot be renamed over a full one. A broker that runs from the old one has its jars open.
         remove(self.jars)?;
-        fs::rename(&fetched, self.jars).map_err(Error::io("rename to", self.jars))
+        fs::rename(&fetched, self.jars).map_err(Error::io("rename to", self.jars))?;
+        self.forget_archives()
+    }
+
+    /// Archives of the classes of jars that are gone: Java would start without them, and slowly, for ever.
+    fn forget_archives(&self) -> Result<(), Error> {
+        let prefix = format!("kafka-{VERSION}.java-");
+        let entries = fs::read_dir(self.cache).map_err(Error::io("read", self.cache))?;
+        let archives = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)));
+        archives.into_iter().try_for_each(|archive| fs::remove_file(&archive).map_err(Error::io("remove", &archive)))
     }
 
     fn run_maven(&self, directory: &Path) -> Result<(), Error> {
@@ -68,7 +79,8 @@ impl Fetch<'_> {
         maven.arg("-f").arg(&pom).arg("-DoutputDirectory=jars").current_dir(directory).stdin(Stdio::null());
         without_our_variables(&mut maven);
         log_to(&mut maven, &output)?;
-        let mut child = maven.spawn().map_err(|_| Error::NoMaven)?;
+        // Ctrl-C at our terminal is ours to heed: it would look like a failure of Maven's.
+        let mut child = maven.process_group(0).spawn().map_err(|_| Error::NoMaven)?;
         match child::outcome(&mut child, MAVEN_MAY_TAKE, self.cancel)? {
             Some(status) if status.success() => Ok(()),
             Some(_) => Err(Error::Fetch { reason: reason(&fs::read_to_string(&output).unwrap_or_default()) }),

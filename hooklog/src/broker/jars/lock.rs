@@ -6,13 +6,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// How closely to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
-    Sizes,
-    Sums,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 struct Jar {
     sha512: String,
@@ -37,14 +30,11 @@ impl Lock {
     }
 
     /// Exactly these jars are in the directory; else says what is different.
-    pub(super) fn check(&self, directory: &Path, depth: Depth) -> Result<(), String> {
+    pub(super) fn check(&self, directory: &Path) -> Result<(), String> {
         let present = sizes(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let wanted = self.0.iter().map(|(name, jar)| (name.clone(), jar.size)).collect();
         compare(&present, &wanted)?;
-        match depth {
-            Depth::Sizes => Ok(()),
-            Depth::Sums => self.0.iter().try_for_each(|(name, jar)| jar.check_sum(name, directory)),
-        }
+        self.0.iter().try_for_each(|(name, jar)| jar.check_sum(name, directory))
     }
 
     /// Lines of `<sha512> <size> <name>`; `#` begins a comment.
@@ -136,24 +126,22 @@ mod tests {
     }
 
     #[test]
-    fn the_right_bytes_pass_at_either_depth() {
+    fn the_right_bytes_pass() {
         let (dir, lock) = one_jar();
-        assert_eq!(lock.check(dir.path(), Depth::Sizes), Ok(()));
-        assert_eq!(lock.check(dir.path(), Depth::Sums), Ok(()));
+        assert_eq!(lock.check(dir.path()), Ok(()));
     }
 
     #[test]
-    fn a_flipped_byte_is_seen_by_its_sum_only() {
+    fn a_flipped_byte_is_seen() {
         let (dir, lock) = one_jar();
         fs::write(dir.path().join("a-1.jar"), "abd").unwrap();
-        assert_eq!(lock.check(dir.path(), Depth::Sizes), Ok(()));
-        assert!(lock.check(dir.path(), Depth::Sums).unwrap_err().contains("a-1.jar has the SHA-512 sum"));
+        assert!(lock.check(dir.path()).unwrap_err().contains("a-1.jar has the SHA-512 sum"));
     }
 
     #[test]
     fn a_short_a_missing_and_a_foreign_jar_are_seen_by_name_and_size() {
         let (dir, lock) = one_jar();
-        let check = || lock.check(dir.path(), Depth::Sizes).unwrap_err();
+        let check = || lock.check(dir.path()).unwrap_err();
         fs::write(dir.path().join("a-1.jar"), "ab").unwrap();
         assert_eq!(check(), "a-1.jar has 2 bytes, but 3 are expected");
         fs::remove_file(dir.path().join("a-1.jar")).unwrap();

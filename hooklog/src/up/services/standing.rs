@@ -27,6 +27,20 @@ impl Standing {
         processor && views
     }
 
+    /// How far what is not up has come, in words.
+    pub(super) fn how_far(&self) -> String {
+        let processor = self.processor.as_ref().map(|progress| {
+            let all = progress.all();
+            let done = all.values().filter(|at| !at.restoring).count();
+            format!("the processor has {done} partitions of {}", all.len())
+        });
+        let views = self.projector.as_ref().and_then(|projector| projector.status().ok()).map(|status| {
+            let done = status.partitions.iter().filter(|reader| !reader.restoring).count();
+            format!("the views have {done} partitions of {}", status.partitions.len())
+        });
+        processor.into_iter().chain(views).collect::<Vec<_>>().join(", ")
+    }
+
     /// As JSON, for the admin socket.
     ///
     /// # Errors

@@ -84,6 +84,20 @@ fn a_build_that_a_crash_cut_short_is_discarded_at_the_next_start() {
 }
 
 #[test]
+fn views_that_begin_anew_keep_the_rules_of_those_before_whatever_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Keeper::open(place(dir.path(), Some(&stricter()))).unwrap());
+    let keeper = Keeper::open(place(dir.path(), Some(DEFAULT))).unwrap();
+    keeper.begin_anew().unwrap();
+    drop(keeper);
+    let keeper = Keeper::open(place(dir.path(), Some(DEFAULT))).unwrap();
+    let live = keeper.live();
+    assert_eq!((live.number, live.rules.text()), (2, stricter().as_str()));
+    let applied = live.applied(hooklog_schemas::Partition(0)).unwrap();
+    assert_eq!(applied.next, hooklog_schemas::NextOffset::ZERO, "they hold nothing yet");
+}
+
+#[test]
 fn views_of_another_log_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(Keeper::open(place(dir.path(), None)).unwrap());

@@ -1,0 +1,151 @@
+//! The processor's group as its offsets are mended: what is known of each partition, and what is written.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use hooklog_log::committed::{self, Committed};
+use hooklog_log::connection::{ASK, Isolation};
+use hooklog_log::ends;
+use hooklog_log::provision::Provisioned;
+use hooklog_processor::Dedup;
+use hooklog_schemas::{NextOffset, Partition, Stamp};
+use hooklog_store::Source;
+use hooklog_task::resume::Facts;
+use hooklog_task::{Fold, transform};
+use rdkafka::consumer::Consumer;
+
+use super::plan::{Mended, mended};
+use crate::cluster::{Cluster, PATIENCE};
+
+/// A static member that is gone counts as one until its session is over: 15 s, and the coordinator's own time.
+const SESSION: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The group of the processor of one cluster, and the stores of this data directory.
+pub(crate) struct Group {
+    pub(super) task: transform::Config,
+    pub(crate) fold: Dedup,
+    pub(super) stamp: Stamp,
+    data_dir: PathBuf,
+}
+
+/// One partition.
+pub(super) struct Row {
+    pub(super) facts: Facts,
+    pub(super) mended: Mended,
+    /// Events name another log than today's raw, and none of this partition: what they say of it is unknown.
+    pub(super) is_of_another_log: bool,
+}
+
+impl Group {
+    pub(crate) fn of(cluster: &Cluster, topics: Provisioned) -> Group {
+        let processor = cluster.processor(topics);
+        let (task, fold) = (processor.task(), processor.fold());
+        Group { stamp: task.stamp(&fold), task, fold, data_dir: cluster.settings.data_dir.clone() }
+    }
+
+    /// As this one of the group's instances.
+    pub(crate) fn with_instance(mut self, instance: String) -> Group {
+        self.task.instance = instance;
+        self
+    }
+
+    pub(super) fn wait_until_empty(&self) -> Result<()> {
+        let (group, deadline, mut told) = (&self.task.group, Instant::now() + SESSION, false);
+        let reader = self.task.connection.reader(Isolation::Committed)?;
+        loop {
+            let list = reader.fetch_group_list(Some(group), ASK)?;
+            let members: usize = list.groups().iter().filter(|g| g.name() == group).map(|g| g.members().len()).sum();
+            if members == 0 {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!(
+                    "the group {group} has {members} members; one that has ended counts for 15 s more, so this waits up to {} s",
+                    SESSION.as_secs()
+                );
+            }
+            if Instant::now() >= deadline {
+                bail!(
+                    "the group {group} still has {members} members after {} s, so they run: stop every `hooklog up` and `hooklog process` of it first",
+                    SESSION.as_secs()
+                );
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    pub(super) fn rows(&self) -> Result<Vec<Row>> {
+        let facts = self.facts()?;
+        let all: BTreeSet<Partition> = facts.iter().map(|facts| facts.partition).collect();
+        let task = &self.task;
+        let outputs = transform::highest_positions(&task.connection, &task.output, &task.input.id.0, &all)?;
+        if let Some(other) = &outputs.other_log {
+            tracing::warn!(
+                other,
+                "some events were made from another log than today's raw; they count for nothing here"
+            );
+        }
+        let row = |facts: Facts| {
+            let highest = outputs.highest.get(&facts.partition).copied();
+            let is_of_another_log = highest.is_none() && outputs.other_log.is_some();
+            Row { mended: mended(&facts, highest), facts, is_of_another_log }
+        };
+        Ok(facts.into_iter().map(row).collect())
+    }
+
+    fn facts(&self) -> Result<Vec<Facts>> {
+        let (task, raw) = (&self.task, &self.task.input);
+        let partitions: Vec<Partition> = (0..raw.partitions.cast_signed()).map(Partition).collect();
+        let stable = committed::stable(&task.connection, &task.group, &raw.name, &partitions, PATIENCE)?;
+        let ends = ends::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
+        let stores = stores(&self.data_dir, task);
+        let facts = partitions.into_iter().zip(ends).map(|(partition, input)| Facts {
+            partition,
+            applied: stores.as_deref().map_or(NextOffset::ZERO, |stores| self.applied(stores, partition)),
+            committed: stable.iter().find(|committed| committed.partition == partition).cloned(),
+            stamp: self.stamp.clone(),
+            input,
+        });
+        Ok(facts.collect())
+    }
+
+    /// S. A store that cannot be opened is no more than a lost cache: then events alone tell.
+    fn applied(&self, stores: &Path, partition: Partition) -> NextOffset {
+        let path = stores.join(format!("p{partition}"));
+        if !path.is_dir() {
+            return NextOffset::ZERO;
+        }
+        let source = Source { topic: self.task.input.name.clone(), partition };
+        let opened = self.task.registry.open_existing(&path, self.fold.layout());
+        match opened.and_then(|store| store.applied(&source)) {
+            Ok(applied) => applied.next,
+            Err(error) => {
+                tracing::warn!(partition = partition.0, %error, "the store cannot be asked; going by `events` alone");
+                NextOffset::ZERO
+            }
+        }
+    }
+
+    /// Commits the new offsets of `rows`. The group must be empty.
+    pub(super) fn write<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Result<()> {
+        let metadata = self.stamp.to_string();
+        let committed =
+            |row: &Row| Committed { partition: row.facts.partition, next: row.mended.new, metadata: metadata.clone() };
+        let offsets: Vec<Committed> = rows.map(committed).collect();
+        if !offsets.is_empty() {
+            committed::overwrite(&self.task.connection, &self.task.group, &self.task.input.name, &offsets)?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory of the processor's stores below the data directory, if there is one of this very kind.
+fn stores(data_dir: &Path, task: &transform::Config) -> Option<PathBuf> {
+    let kind = task.stores.file_name()?;
+    let folders = fs::read_dir(data_dir).ok()?.filter_map(|entry| Some(entry.ok()?.path().join(kind)));
+    folders.filter(|path| path.is_dir()).min()
+}

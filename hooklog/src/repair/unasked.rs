@@ -1,0 +1,41 @@
+//! What needs nobody's yes: offsets that lose and double nothing. For the start after a power loss.
+
+use anyhow::Result;
+use hooklog_schemas::{NextOffset, Partition};
+
+use super::group::{Group, Row};
+
+/// Records of `raw` that were acknowledged, and that others have seen, are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostRaw {
+    pub(crate) partition: Partition,
+    /// Where `raw` ends now.
+    pub(crate) end: NextOffset,
+}
+
+impl Group {
+    /// Gives the group the offsets at which nothing is doubled and nothing lost. Where `raw` itself has lost records, writes
+    /// nothing and says where.
+    pub(crate) fn straighten(&self) -> Result<Result<(), Vec<LostRaw>>> {
+        let rows = self.rows()?;
+        let lost: Vec<LostRaw> = rows.iter().filter(|row| row.mended.case.is_loss_of_raw()).map(lost).collect();
+        if !lost.is_empty() {
+            return Ok(Err(lost));
+        }
+        let wrong: Vec<&Row> =
+            rows.iter().filter(|row| row.mended.case.is_harmless() && !row.is_of_another_log).collect();
+        if !wrong.is_empty() {
+            self.wait_until_empty()?;
+            for row in &wrong {
+                let (partition, new, why) = (row.facts.partition.0, row.mended.new.0, row.mended.case.why());
+                tracing::warn!(partition, new, why, "the processor's offset is written anew");
+            }
+            self.write(wrong.into_iter())?;
+        }
+        Ok(Ok(()))
+    }
+}
+
+fn lost(row: &Row) -> LostRaw {
+    LostRaw { partition: row.facts.partition, end: row.facts.input.end }
+}

@@ -1,0 +1,139 @@
+//! After the machine went down under our own broker, which had no second copy: topics may have lost different tails.
+//!
+//! `raw` is flushed with every batch, so it is the one to believe. Before anything reads or writes the log:
+//! 1. Views that hold records of `events` that are gone begin anew: other records will stand at their offsets. First,
+//!    since everything that follows writes to `events`.
+//! 2. Transactions that nobody would ever end are aborted.
+//! 3. The processor's offsets go to where nothing is doubled and nothing lost, by its store and by `events`.
+//! 4. `raw` is audited up to there; what has lost its event gets it again, as `hooklog repair` does it.
+//!
+//! Each step may be cut short by a crash and is then done again: the mark goes last. What cannot be mended so, records of
+//! `raw` that are gone above all, stops the start, with the mark still there.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use hooklog_log::connection::Isolation;
+use hooklog_log::provision::Provisioned;
+use hooklog_log::{Connection, ends};
+use hooklog_projector::Projector;
+use hooklog_store::Registry;
+
+use crate::audit::{Counts, Subject, examine};
+use crate::broker::PowerLoss;
+use crate::cluster::Cluster;
+use crate::repair::{self, Group, LostRaw};
+use crate::settings::Settings;
+
+/// Memory for views that are asked for their positions.
+const STORE_MEMORY: usize = 16 << 20;
+/// How many places of damage are named.
+const NAMED: usize = 10;
+
+/// What there is to look after.
+pub(super) struct Loss {
+    pub(super) mark: PowerLoss,
+    pub(super) settings: Settings,
+    pub(super) connection: Connection,
+    pub(super) topics: Provisioned,
+    /// The directory of the views.
+    pub(super) views: PathBuf,
+    /// The processor's instance.
+    pub(super) instance: String,
+}
+
+impl Loss {
+    /// Blocks until all is there again, which takes as long as an audit.
+    ///
+    /// # Errors
+    /// Where the log is not whole afterwards, or Kafka does not answer.
+    pub(super) fn look_after(self) -> Result<()> {
+        self.announce()?;
+        self.forget_views_of_lost_events()?;
+        let tools = Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None };
+        let group = Group::of(&tools, self.topics.clone()).with_instance(self.instance.clone());
+        group.end_what_is_open(&self.topics.topics.group("repair"))?;
+        if let Err(lost) = group.straighten()? {
+            bail!(self.raw_is_not_whole(&lost));
+        }
+        let subject = Subject::over(&tools, self.topics.clone())?;
+        let (emitted, counts) = emit_what_is_missing(&subject, &group)?;
+        if !counts.ok {
+            bail!(self.log_is_not_whole(&counts));
+        }
+        tracing::info!(emitted, "the log is whole: {} events of {} records", counts.events, counts.raw);
+        Ok(self.mark.settle()?)
+    }
+
+    fn announce(&self) -> Result<()> {
+        let raw = &self.topics.raw;
+        let ends = ends::all(&self.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
+        let records: i64 = ends.iter().map(|ends| ends.end.0 - ends.earliest.0).sum();
+        tracing::warn!(
+            "the machine went down under Apache Kafka, so its topics may have lost different tails: {records} records of raw are compared with events before anything is served"
+        );
+        Ok(())
+    }
+
+    fn forget_views_of_lost_events(&self) -> Result<()> {
+        let views = Projector::open(hooklog_projector::Config {
+            connection: self.connection.clone(),
+            events: self.topics.events.clone(),
+            dir: self.views.clone(),
+            registry: Registry::with_memory(STORE_MEMORY),
+            rules: self.settings.rules.clone(),
+        })?;
+        let events = &self.topics.events;
+        let ends = ends::all(&self.connection, &events.name, events.partitions, Isolation::Uncommitted)?;
+        let positions = views.status()?.partitions;
+        if positions.iter().zip(&ends).any(|(view, ends)| view.next > ends.end) {
+            tracing::warn!("events has lost records that the views hold: they are built anew from the log");
+            views.begin_anew()?;
+        }
+        Ok(())
+    }
+
+    fn raw_is_not_whole(&self, lost: &[LostRaw]) -> String {
+        let places: Vec<String> = lost.iter().map(|lost| format!("raw/{} at {}", lost.partition, lost.end)).collect();
+        format!(
+            "the machine went down under Apache Kafka, and raw has lost webhooks that were acknowledged: it ends at {}, \
+             but its offsets, its store or its events know of more. {}",
+            places.join(", "),
+            self.ways_out()
+        )
+    }
+
+    fn log_is_not_whole(&self, counts: &Counts) -> String {
+        format!(
+            "the machine went down under Apache Kafka, and its log is not whole: {}. {}",
+            counts.damage_in_words(),
+            self.ways_out()
+        )
+    }
+
+    fn ways_out(&self) -> String {
+        format!(
+            "Events cannot mend that, so nothing is served. Restore {} from a backup; or go on with what is left: delete \
+             {}, run `hooklog broker run`, beside it `hooklog offsets repair` and `hooklog audit`, then start again \
+             (docs/guide/operations.md, The power went)",
+            self.settings.data_dir.join("broker/kafka").display(),
+            self.mark.mark().display(),
+        )
+    }
+}
+
+/// How many events that were, and what audit says afterwards.
+fn emit_what_is_missing(subject: &Subject, group: &Group) -> Result<(u64, Counts)> {
+    let mut named = 0;
+    let repaired = repair::mend(subject, &group.fold, true, &mut |finding| {
+        named += 1;
+        if named <= NAMED {
+            tracing::error!("{finding}");
+        }
+    })?;
+    if repaired.emitted == 0 {
+        return Ok((0, repaired.counts));
+    }
+    tracing::warn!(emitted = repaired.emitted, "events that were lost are there again; looking once more");
+    Ok((repaired.emitted, examine(subject, &mut |_| {})?))
+}

@@ -1,0 +1,231 @@
+//! The machine goes down under the local broker: topics lose different tails, and the next `up` mends that before it serves.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use hooklog_oracle::Oracle;
+use hooklog_test_support::{Record, Site, Up};
+
+const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
+const SENT: [&str; 6] = ["--events", "300", "--customers", "20", "--seed", "9"];
+const EVENTS: usize = 300;
+
+/// An installation that was used, and whose machine went down.
+struct Machine {
+    site: Site,
+    events: Vec<Record>,
+}
+
+impl Machine {
+    /// Everything is sent, processed and in the views; then `up` and its broker are gone, without a word to anybody.
+    fn used() -> Machine {
+        let site = Site::alone(HOOKLOG);
+        let up = site.up();
+        Machine::used_on(site, up)
+    }
+
+    fn used_on(site: Site, up: Up) -> Machine {
+        // Not all at once, so that there are several transactions.
+        site.send(&[&SENT[..], &["--duplicates", "0.1", "--shuffle", "--concurrency", "8"]].concat());
+        let (_, events) = site.processed(up.brokers());
+        assert_eq!(events.len(), EVENTS);
+        up.views_follow();
+        let broker = up.broker();
+        up.program.kill();
+        broker.kill();
+        let machine = Machine { site, events };
+        machine.boot_anew();
+        machine
+    }
+
+    /// What the broker's record looks like once the machine is up again.
+    fn boot_anew(&self) {
+        let path = self.site.data_dir().join("broker/process.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        record["boot_id"] = "another".into();
+        fs::write(&path, record.to_string()).unwrap();
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.site.data_dir().join("broker/power-loss")
+    }
+
+    fn log(&self, partition: &str) -> Log {
+        Log(self.site.data_dir().join("broker/kafka").join(partition).join("00000000000000000000.log"))
+    }
+
+    /// The largest partition of the group's offsets is the processor's.
+    fn offsets(&self) -> Log {
+        let all = (0..8).map(|n| self.log(&format!("__consumer_offsets-{n}")));
+        all.max_by_key(|log| fs::metadata(&log.0).map_or(0, |metadata| metadata.len())).unwrap()
+    }
+
+    /// All is as it was before, for every reader, and stays so.
+    fn is_whole(&self, up: &Up) {
+        assert!(!self.mark().exists(), "the mark is still there: {}", up.program.stderr());
+        let (_, events) = self.site.processed(up.brokers());
+        assert_eq!(ids(&events), ids(&self.events));
+        assert_eq!(events.len(), EVENTS, "an event is there twice");
+        self.site.audit();
+        up.views_follow();
+        up.equals(&Oracle::from_ordered(self.site.bodies(&SENT)), true);
+        self.site.send(&SENT);
+        assert_eq!(self.site.processed(up.brokers()).1.len(), EVENTS, "what was seen before is forgotten");
+    }
+}
+
+fn ids(events: &[Record]) -> BTreeSet<String> {
+    events.iter().map(|event| event.header("ce_id").unwrap().to_owned()).collect()
+}
+
+fn repaired(events: &[Record]) -> usize {
+    events.iter().filter(|event| event.header("hooklog_repaired") == Some("true")).count()
+}
+
+/// The file of one partition, as Kafka writes it: batches, one behind the other.
+struct Log(PathBuf);
+
+/// One batch, and where it is in the file.
+#[derive(Clone, Debug)]
+struct Batch {
+    at: Range<usize>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Records of a transaction.
+    Records,
+    /// What ends a transaction.
+    Marker,
+}
+
+impl Log {
+    /// <https://kafka.apache.org/documentation/#recordbatch>: base offset, length, epoch, magic, crc, attributes.
+    fn batches(&self) -> Vec<Batch> {
+        let bytes = fs::read(&self.0).unwrap();
+        let (mut at, mut batches) = (0, Vec::new());
+        while let Some(header) = bytes.get(at..at + 23) {
+            let length = u32::from_be_bytes(*header[8..].first_chunk().unwrap()) as usize;
+            if length == 0 {
+                break;
+            }
+            let attributes = u16::from_be_bytes(*header[21..].first_chunk().unwrap());
+            let kind = match attributes & 0x30 {
+                0x00 => Kind::Plain,
+                0x10 => Kind::Records,
+                _ => Kind::Marker,
+            };
+            batches.push(Batch { at: at..at + 12 + length, kind });
+            at += 12 + length;
+        }
+        batches
+    }
+
+    /// Loses everything from `place` on.
+    fn cut(&self, place: usize) {
+        let file = fs::OpenOptions::new().write(true).open(&self.0).unwrap();
+        file.set_len(place as u64).unwrap();
+    }
+
+    /// Loses the later half. What is left ends with a batch of this kind: with a marker, its last transaction is whole; with
+    /// records, it has no end.
+    fn lose_half(&self, last: Kind) {
+        self.keep_one_of(2, last);
+    }
+
+    fn keep_one_of(&self, parts: usize, last: Kind) {
+        let batches = self.batches();
+        let keep = batches[..batches.len() / parts].iter().rposition(|batch| batch.kind == last);
+        self.cut(batches[keep.expect("several transactions")].at.end);
+    }
+
+    fn lose_last_batch(&self) {
+        let last = self.batches().pop().expect("a batch");
+        self.cut(last.at.start);
+    }
+}
+
+fn batches_are_found_where_kafka_writes_them(machine: &Machine) {
+    for partition in 0..4 {
+        let log = machine.log(&format!("hooklog.events-{partition}"));
+        let batches = log.batches();
+        let end = batches.last().map_or(0, |batch| batch.at.end);
+        assert_eq!(end as u64, fs::metadata(&log.0).unwrap().len());
+        let are_there = |kind| batches.iter().filter(|batch| batch.kind == kind).count() > 2;
+        assert!(are_there(Kind::Records) && are_there(Kind::Marker) && !are_there(Kind::Plain), "{batches:?}");
+    }
+}
+
+#[test]
+fn a_machine_that_went_down_and_lost_nothing_starts_as_usual() {
+    let machine = Machine::used();
+    batches_are_found_where_kafka_writes_them(&machine);
+    let up = machine.site.up();
+    assert!(up.program.stderr().contains("machine went down"), "{}", up.program.stderr());
+    machine.is_whole(&up);
+    assert_eq!(repaired(&machine.site.processed(up.brokers()).1), 0);
+}
+
+#[test]
+fn events_and_offsets_that_a_machine_lost_are_there_again_before_anything_is_served() {
+    let machine = Machine::used();
+    machine.log("hooklog.events-0").lose_half(Kind::Marker);
+    machine.log("hooklog.events-1").lose_half(Kind::Marker);
+    machine.log("hooklog.events-2").lose_half(Kind::Records);
+    machine.offsets().lose_half(Kind::Records);
+    let up = machine.site.up();
+    machine.is_whole(&up);
+    let (_, events) = machine.site.processed(up.brokers());
+    assert!(repaired(&events) > 0, "nothing was lost, so nothing was shown");
+}
+
+/// What is emitted again stands in another order: views that go on at their old offset would leave some of it out.
+#[test]
+fn views_that_hold_events_which_a_machine_lost_begin_anew() {
+    let site = Site::alone(HOOKLOG);
+    let up = site.up();
+    let first = site.file("first.ndjson");
+    fs::write(&first, site.bodies(&SENT)[..200].join(&b'\n')).unwrap();
+    site.send(&["--file", first.to_str().unwrap(), "--concurrency", "8"]);
+    site.processed(up.brokers());
+    up.views_follow();
+    assert!(up.program.stop().success());
+    let (views, kept) = (site.data_dir().join("projector"), site.file("projector"));
+    fs::rename(&views, &kept).unwrap();
+    let up = site.up();
+    let machine = Machine::used_on(site, up);
+    fs::remove_dir_all(&views).unwrap();
+    fs::rename(&kept, &views).unwrap();
+    for partition in 0..4 {
+        machine.log(&format!("hooklog.events-{partition}")).keep_one_of(4, Kind::Marker);
+    }
+    let up = machine.site.up();
+    assert!(up.program.stderr().contains("built anew from the log"), "{}", up.program.stderr());
+    machine.is_whole(&up);
+}
+
+#[test]
+fn webhooks_that_raw_itself_lost_stop_the_start_and_the_way_out_is_told() {
+    let machine = Machine::used();
+    machine.log("hooklog.raw-0").lose_last_batch();
+    machine.log("hooklog.events-1").lose_half(Kind::Marker);
+    let events = fs::read(&machine.log("hooklog.events-1").0).unwrap();
+    for _ in 0..2 {
+        let refused = machine.site.try_up(&[]).expect_err("it serves a log that has lost webhooks");
+        assert_eq!(refused.code, Some(3), "{refused}");
+        let mark = machine.mark();
+        for expected in ["raw/0 at", mark.to_str().unwrap(), "broker/kafka", "hooklog offsets repair"] {
+            assert!(refused.stderr.contains(expected), "no {expected}: {refused}");
+        }
+        assert!(mark.exists(), "the next start would know nothing of it");
+        assert!(machine.site.recorded_broker().is_none(), "its broker lives on");
+    }
+    let now = fs::read(&machine.log("hooklog.events-1").0).unwrap();
+    assert_eq!(now.get(..events.len()), Some(&events[..]), "what is left was touched");
+}
