@@ -359,25 +359,25 @@ fn a_topic_that_is_not_there_is_503_and_is_not_made_by_writing_to_it() {
     assert!(!all.topics().iter().any(|topic| topic.name() == ingest.topics.raw()));
 }
 
-/// The broker answers and refuses: as where too few replicas are in sync, or where only reading is allowed.
+/// The broker answers and refuses, as it does where only reading is allowed.
 #[test]
 fn a_topic_that_takes_no_writes_is_503_until_it_does() {
     let broker = Broker::shared(HOOKLOG);
     let ingest = Ingest::ready(broker.address());
-    let in_sync = |count: &str| {
+    let room_for = |bytes: &str| {
         let admin: AdminClient<DefaultClientContext> = broker.client().create().unwrap();
         let topic = ingest.topics.raw();
-        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("min.insync.replicas", count);
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", bytes);
         let altered = ingest.runtime.block_on(admin.alter_configs([&change], &AdminOptions::new())).unwrap();
         assert!(altered.iter().all(Result::is_ok), "{altered:?}");
     };
-    in_sync("2");
+    room_for("10");
     let refused = wait_until("the topic refuses", || {
         let answer = ingest.post(br#"{"id":"evt_refused"}"#);
         (answer.status != 200).then_some(answer)
     });
     assert_eq!((refused.status, refused.head.contains("retry-after: ")), (503, true), "{refused:?}");
-    in_sync("1");
+    room_for("2097152");
     let body = br#"{"id":"evt_taken"}"#;
     let position = wait_until("the topic takes it", || {
         let answer = ingest.post(body);

@@ -151,6 +151,8 @@ fn half_a_surrogate_pair_or_a_number_without_measure_loses_no_event() {
         assert_eq!((event.object.kind.as_deref(), event.object.id.as_deref()), (Some("invoice"), Some("in_1")));
         assert_eq!((event.object.customer.as_deref(), event.object.charge), (Some("cus_1"), None));
     }
+    let long = format!(r#"{{"id":"{}","type":1e999}}"#, "x".repeat(256));
+    assert!(matches!(Envelope::read(long.as_bytes()), Err(Unusable::BadId)));
     let thin = r#"{"id":"evt_1","type":"\ud800","object":"v2.core.event","created":"2026-01-01T00:00:00.246Z",
         "related_object":{"id":"ba_1"}}"#;
     let event = read(thin);

@@ -35,8 +35,19 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// A line of the log that another test's thread reaches first would be switched off for everybody, since nobody listens
+/// there. So somebody listens everywhere.
+fn listen_everywhere() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let everywhere = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(io::sink);
+        tracing::subscriber::set_global_default(everywhere.finish()).expect("no other test does");
+    });
+}
+
 /// Runs requests through every kind of outcome at TRACE; gives the log, the metrics and all answers.
 async fn everything(body: &str) -> (String, String, String) {
+    listen_everywhere();
     let lines = Lines::default();
     let log =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(lines.clone());

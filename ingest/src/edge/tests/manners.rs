@@ -20,6 +20,10 @@ fn with_length(body: &str) -> String {
     format!("content-length: {}", body.len())
 }
 
+async fn next_of(appends: &mut mpsc::Receiver<Append>) -> Append {
+    tokio::time::timeout(LONG, appends.recv()).await.expect("a request reaches the queue").unwrap()
+}
+
 async fn talk(client: &mut TcpStream, bytes: &[u8]) -> String {
     client.write_all(bytes).await.unwrap();
     answer(client).await
@@ -33,7 +37,7 @@ async fn requests_that_are_sent_without_waiting_are_answered_in_their_order() {
     let all: String = (0..3).map(|n| request(&format!(r#"{{"id":"evt_{n}"}}"#))).collect();
     client.write_all(all.as_bytes()).await.unwrap();
     for n in 0..3 {
-        let append = appends.recv().await.unwrap();
+        let append = next_of(&mut appends).await;
         assert_eq!(append.record.id, format!("evt_{n}"));
         append.answer.send(at(0, n)).unwrap();
         assert!(answer(&mut client).await.ends_with(&format!(r#"{{"id":"evt_{n}","position":"raw/0/{n}"}}"#)));
@@ -73,10 +77,10 @@ async fn a_connection_lives_on_after_422_and_503() {
     let mut client = connect(server.address).await;
     assert!(talk(&mut client, request("[]").as_bytes()).await.starts_with("HTTP/1.1 422"));
     client.write_all(request(BODY).as_bytes()).await.unwrap();
-    appends.recv().await.unwrap().answer.send(Err(Rejected::Full)).unwrap();
+    next_of(&mut appends).await.answer.send(Err(Rejected::Full)).unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 503"));
     client.write_all(request(BODY).as_bytes()).await.unwrap();
-    appends.recv().await.unwrap().answer.send(at(0, 5)).unwrap();
+    next_of(&mut appends).await.answer.send(at(0, 5)).unwrap();
     assert!(answer(&mut client).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -87,7 +91,7 @@ async fn a_client_that_closes_its_sending_side_still_gets_kafkas_word() {
     let mut client = connect(server.address).await;
     client.write_all(request(BODY).as_bytes()).await.unwrap();
     client.shutdown().await.unwrap();
-    let append = appends.recv().await.unwrap();
+    let append = next_of(&mut appends).await;
     let waiting = tokio::spawn(rest(client));
     // Long enough for the end of the stream to have been seen.
     for _ in 0..500 {
@@ -104,12 +108,12 @@ async fn a_client_that_hangs_up_costs_nobody_else_anything() {
     let mut appends = server.appends;
     let mut client = connect(server.address).await;
     client.write_all(request(BODY).as_bytes()).await.unwrap();
-    let append = appends.recv().await.unwrap();
+    let append = next_of(&mut appends).await;
     drop(client);
     let _ = append.answer.send(at(0, 7));
     let mut next = connect(server.address).await;
     next.write_all(request(BODY).as_bytes()).await.unwrap();
-    appends.recv().await.unwrap().answer.send(at(0, 8)).unwrap();
+    next_of(&mut appends).await.answer.send(at(0, 8)).unwrap();
     assert!(answer(&mut next).await.ends_with(r#""raw/0/8"}"#));
 }
 
