@@ -49,8 +49,12 @@ fn processors_that_join_leave_and_die_under_load_lose_and_double_nothing() {
     let feeds = ["here", "there", "everywhere"].map(|name| Feed::start(stays.brokers(), &raw, PARTITIONS, name));
     wait_until("the first one takes records in", || (taken_in(&first, &stays) > 200).then_some(()));
 
+    let undone = |others: &[(Site, Up)]| {
+        let all = others.iter().map(|(_, up)| up).chain([&stays]);
+        all.into_iter().any(|up| up.program.stderr().contains(UNDONE))
+    };
     let mut others = Vec::new();
-    while others.len() < 2 || !stays.program.stderr().contains(UNDONE) {
+    while others.len() < 2 || !undone(&others) {
         assert!(others.len() < AT_MOST, "nothing was ever open when partitions were taken away");
         let site = first.beside();
         let up = process(&site);
