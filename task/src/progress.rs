@@ -72,6 +72,14 @@ impl Progress {
         !all.is_empty() && all.keys().all(|partition| stopped.contains_key(partition))
     }
 
+    /// It is ours and will be brought up: until then nobody may take us for ready.
+    pub(crate) fn coming(&self, partition: Partition) {
+        let mut shared = self.lock();
+        shared.stopped.remove(&partition);
+        shared.all.entry(partition).or_insert(Standing::UNKNOWN).restoring = true;
+        self.tell(partition, true, false);
+    }
+
     pub(crate) fn restoring(&self, partition: Partition, next: NextOffset, until: NextOffset) {
         let mut shared = self.lock();
         shared.stopped.remove(&partition);
@@ -166,6 +174,17 @@ mod tests {
         assert!(!progress.is_ready());
         progress.gone(B);
         assert!(progress.is_ready(), "what is not ours any more keeps nobody waiting");
+    }
+
+    #[test]
+    fn what_came_in_and_has_yet_to_be_brought_up_keeps_it_from_being_ready() {
+        let progress = Progress::of("test");
+        progress.coming(A);
+        progress.coming(B);
+        live(&progress, A);
+        assert!(!progress.is_ready());
+        live(&progress, B);
+        assert!(progress.is_ready());
     }
 
     #[test]

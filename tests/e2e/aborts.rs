@@ -7,8 +7,8 @@ use hooklog_test_support::settings::alter;
 use hooklog_test_support::{Broker, Feed, Site, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
-/// Smaller than any record, and what it is made with.
-const NOTHING: [(&str, &str); 1] = [("max.message.bytes", "1")];
+/// Smaller than any event, and larger than the markers that end a transaction; and what it is made with.
+const TOO_SMALL: [(&str, &str); 1] = [("max.message.bytes", "150")];
 const AS_MADE: [(&str, &str); 1] = [("max.message.bytes", "2097152")];
 
 #[test]
@@ -20,7 +20,7 @@ fn what_was_folded_in_aborted_transactions_is_folded_again_and_nothing_is_lost_o
     let feed = Feed::start(up.brokers(), &raw, 4, "refused");
     wait_until("something is committed", || (ended(COMMITTED) > 0.0).then_some(()));
 
-    alter(up.brokers(), &events, &NOTHING);
+    alter(up.brokers(), &events, &TOO_SMALL);
     wait_until("transactions are aborted", || (ended(ABORTED) >= 3.0).then_some(()));
     let line = up.says("the transaction failed");
     assert!(line.contains("stage="), "{line}");

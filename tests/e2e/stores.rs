@@ -32,7 +32,15 @@ fn stopped(up: Up) {
     assert!(up.program.stop().success());
 }
 
-/// The lines that say where each partition's store and its group stood.
+/// Where each partition's store and its group stood, once all are brought up.
+fn all_resumed(up: &Up) -> Vec<(i32, i64, i64)> {
+    wait_until("every partition is brought up", || {
+        let resumed = resumed(up);
+        (0..4).all(|partition| resumed.iter().any(|(number, _, _)| *number == partition)).then_some(resumed)
+    })
+}
+
+/// The lines that say so.
 fn resumed(up: &Up) -> Vec<(i32, i64, i64)> {
     let number = |line: &str, name: &str| -> i64 {
         let text = line.split_once(&format!(" {name}=")).unwrap().1;
@@ -80,8 +88,8 @@ fn a_store_from_before_the_last_commits_is_rolled_forward_and_knows_what_they_to
     fs::rename(&kept, &stores).unwrap();
 
     let up = site.up();
-    let behind = resumed(&up);
-    assert!(behind.len() >= 4 && behind.iter().any(|(_, store, until)| 0 < *store && store < until), "{behind:?}");
+    let behind = all_resumed(&up);
+    assert!(behind.iter().any(|(_, store, until)| 0 < *store && store < until), "{behind:?}");
     feed(&site, &up, "late");
     feed(&site, &up, "early");
     site.is_exact(up.brokers());
@@ -94,7 +102,7 @@ fn a_store_that_is_gone_for_one_partition_is_built_again_from_raw() {
     stopped(up);
     fs::remove_dir_all(site.stores().join("p1")).unwrap();
     let up = site.up();
-    let (gone, kept): (Vec<_>, Vec<_>) = resumed(&up).into_iter().partition(|(partition, _, _)| *partition == 1);
+    let (gone, kept): (Vec<_>, Vec<_>) = all_resumed(&up).into_iter().partition(|(partition, _, _)| *partition == 1);
     assert!(gone.iter().any(|(_, store, until)| *store == 0 && *until > 0), "{gone:?}");
     assert!(kept.iter().all(|(_, store, until)| store == until), "{kept:?}");
     feed(&site, &up, "early");

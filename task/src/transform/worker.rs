@@ -130,6 +130,8 @@ impl<F: Fold> Worker<F> {
         let due = self.take_due()?;
         if !due.is_empty() {
             self.locked().interrupt();
+            // All of them, before the first one is brought up and could be taken for all.
+            due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
         }
         if self.locked().takes_renewal() {
             self.renew()?;

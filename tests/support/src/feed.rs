@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 /// Longer than any broker of a test is away.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Records between two waits for acknowledgements, which are what paces it.
-const AT_ONCE: usize = 20;
+const AT_ONCE: usize = 50;
 /// Every so many records, one that was there before comes again.
 const REPEATED: usize = 5;
 

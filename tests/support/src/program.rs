@@ -12,6 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 const ORDERLY: Duration = Duration::from_secs(20);
+/// Lines of a program's log that a failed test shows.
+const SHOWN: usize = 60;
 
 /// A command that goes on until it is stopped, such as `up --json` or `broker run --json`. Stopped when dropped.
 #[derive(Debug)]
@@ -115,6 +117,15 @@ impl Program {
         Refused { code: status.code(), stderr: self.stderr.all() }
     }
 
+    /// For whoever has to find out why a test failed.
+    #[expect(clippy::print_stderr, reason = "a failed test's output")]
+    fn show(&self) {
+        let stderr = self.stderr.so_far();
+        let lines: Vec<&str> = stderr.lines().collect();
+        let last = &lines[lines.len().saturating_sub(SHOWN)..];
+        eprintln!("the last that pid {} said:\n{}", self.process.pid, last.join("\n"));
+    }
+
     fn wait(&mut self) -> ExitStatus {
         wait_until("the program has ended", || self.child.try_wait().expect("it is our child"))
     }
@@ -123,6 +134,9 @@ impl Program {
 /// Orderly where it can be: a command that is killed leaves its broker behind.
 impl Drop for Program {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.show();
+        }
         self.process.signal(Signal::TERM);
         if wait_until_within(ORDERLY, || self.child.try_wait().ok().flatten()).is_none() {
             let _ = self.child.kill();
