@@ -19,12 +19,15 @@ use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::{BATCH_BYTES, Input};
 use crate::progress::Progress;
-use crate::resume::{self, Facts, Resume, Trust};
+use crate::resume::{self, Facts, Resume, Stop, Trust};
 
 /// How long another owner's open transaction may hold up N: its timeout, the broker's clean-up, and room to spare.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long N is asked for at first without a look at whether it is still wanted.
 const SLICE: Duration = Duration::from_secs(2);
+/// How long an N that lies before S may take to show that it was an earlier one.
+const SETTLING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(200);
 /// Records that are applied at once while rolling forward.
 const BATCH: usize = 5_000;
 
@@ -56,7 +59,22 @@ pub(super) fn recover<F: Fold>(
     Ok(owned)
 }
 
+/// The plan. An N before S is asked for again for a while: it only grows where nobody resets it, and a coordinator that has
+/// just come up, or is short of time, was seen to tell an earlier one.
 fn plan<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        match planned(fold, config, owned, stop) {
+            Err(Error::Stop(why @ Stop::Behind { .. })) if Instant::now() < deadline && !stop.is_cancelled() => {
+                tracing::warn!(%why, "asking for the committed offset again");
+                std::thread::sleep(PAUSE);
+            }
+            planned => return planned,
+        }
+    }
+}
+
+fn planned<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
     let partition = owned.partition();
     let name = &config.input.name;
     // N before the ends: an end that is asked for first could lie before an N that was committed in between.
