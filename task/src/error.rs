@@ -73,6 +73,21 @@ pub enum Error {
     Thread(#[source] std::io::Error),
 }
 
+impl Error {
+    /// Somebody else has our place in the group.
+    pub(crate) fn fenced() -> Error {
+        Error::Consumer(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId))
+    }
+
+    /// Whether somebody else has our place in the group: another owner of the instance id, or we ourselves. A coordinator
+    /// that dies and comes back can take the repeated request of a static member for one more member.
+    pub(crate) fn is_fenced(&self) -> bool {
+        use KafkaError::{MessageConsumption, MessageConsumptionFatal};
+        let Error::Consumer(MessageConsumption(code) | MessageConsumptionFatal(code)) = self else { return false };
+        *code == RDKafkaErrorCode::FencedInstanceId
+    }
+}
+
 /// What to do about a consumer that was refused.
 fn advice(error: &KafkaError) -> &'static str {
     use RDKafkaErrorCode as Code;
@@ -91,6 +106,16 @@ fn advice(error: &KafkaError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_in_the_group_that_somebody_else_has_is_known_however_it_is_told() {
+        let fenced = RDKafkaErrorCode::FencedInstanceId;
+        assert!(Error::Consumer(KafkaError::MessageConsumption(fenced)).is_fenced());
+        assert!(Error::Consumer(KafkaError::MessageConsumptionFatal(fenced)).is_fenced());
+        let refused = RDKafkaErrorCode::GroupAuthorizationFailed;
+        assert!(!Error::Consumer(KafkaError::MessageConsumption(refused)).is_fenced());
+        assert!(!Error::ToldToStop.is_fenced());
+    }
 
     #[test]
     fn a_consumer_that_is_refused_says_what_to_do_about_it() {

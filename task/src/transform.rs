@@ -16,6 +16,7 @@ mod worker;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use hooklog_log::Connection;
 use hooklog_log::provision::Pinned;
@@ -26,9 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::measure;
+use crate::outcome::Renewals;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use session::Session;
+use worker::Worker;
 
 pub use outputs::{Outputs, highest_positions};
 
@@ -101,7 +104,7 @@ pub fn run<F: Fold>(
         let work = move || {
             // Dropped on a panic too, so that siblings never wait for a thread that is gone.
             let _ends_the_others = stop.clone().drop_guard();
-            match worker::Worker::start(session, fold, config, progress, stop).and_then(worker::Worker::run) {
+            match keep_working(session, &fold, &config, &progress, &stop) {
                 Err(Error::ToldToStop) => Ok(()),
                 ended => ended,
             }
@@ -121,6 +124,29 @@ fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, E
         let started = starting.into_iter().map(thread::ScopedJoinHandle::join);
         started.map(|session| session.unwrap_or_else(|_| Err(Error::Panicked(config.group.clone())))).collect()
     })
+}
+
+/// A worker, and another one in its place where the group has given that away: after a broker's death that may have been to
+/// nobody. A second owner of the instance id looks the same, except that it does not stop.
+fn keep_working<F: Fold>(
+    mut session: Session,
+    fold: &Arc<F>,
+    config: &Arc<Config>,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let mut renewals = Renewals::default();
+    loop {
+        let id = session.id().to_owned();
+        let (fold, progress, shared) = (Arc::clone(fold), progress.clone(), Arc::clone(config));
+        match Worker::start(session, fold, shared, progress, stop.clone())?.run() {
+            Err(why) if why.is_fenced() && renewals.allow(Instant::now()) => {
+                tracing::warn!(id, "{why} Taking the place in the group again");
+            }
+            ended => return ended,
+        }
+        session = Session::start(&config.connection, &id, &config.output.name, stop)?;
+    }
 }
 
 fn joined(thread: Result<JoinHandle<Result<(), Error>>, Error>, group: &str) -> Result<(), Error> {

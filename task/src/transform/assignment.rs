@@ -66,7 +66,7 @@ pub(super) fn lock(changes: &Mutex<Changes>) -> MutexGuard<'_, Changes> {
     changes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+pub(super) fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|element| Partition(element.partition())).collect()
 }
 

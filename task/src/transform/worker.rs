@@ -14,7 +14,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::assignment::{Assignment, Changes};
+use super::assignment::{Assignment, Changes, partitions as partitions_of};
 use super::due::due;
 use super::session::Session;
 use crate::error::Error;
@@ -80,9 +80,21 @@ impl<F: Fold> Worker<F> {
     /// Works until told to stop; then commits what is open.
     pub(super) fn run(mut self) -> Result<(), Error> {
         while !self.stop.is_cancelled() {
-            self.turn()?;
+            if let Err(why) = self.turn() {
+                self.leave();
+                return Err(why);
+            }
         }
         self.commit_last()
+    }
+
+    /// Closes the stores and says nothing more of their partitions; what is open is undone by the id's next producer.
+    fn leave(&self) {
+        let assigned = self.consumer.assignment().map_or_else(|_| Vec::new(), |list| partitions_of(&list));
+        let mut work = self.locked();
+        work.abandon();
+        let owned = std::mem::take(&mut work.owned);
+        owned.into_keys().chain(assigned).for_each(|partition| self.progress.gone(partition));
     }
 
     fn turn(&mut self) -> Result<(), Error> {

@@ -86,13 +86,17 @@ impl<F: Fold> Worker<F> {
         all.into_iter().try_for_each(|(partition, at)| self.seek(partition, at))
     }
 
-    /// A fetcher that has not started yet answers `State`: it is asked again until the deadline.
+    /// A fetcher that has not started yet answers `State`: it is asked again until the deadline. So does a consumer that is
+    /// of no more use, for ever.
     fn seek(&self, partition: Partition, at: Offset) -> Result<(), Error> {
         let deadline = Instant::now() + SEEK;
         loop {
             match self.consumer.seek(&self.config.input.name, partition.0, At::Offset(at.0), Duration::from_secs(5)) {
                 Ok(()) => return Ok(()),
                 Err(_) if self.stop.is_cancelled() => return Err(Error::ToldToStop),
+                Err(_) if let Some((code, _)) = self.consumer.client().fatal_error() => {
+                    return Err(Error::Consumer(KafkaError::MessageConsumptionFatal(code)));
+                }
                 Err(error) if Instant::now() >= deadline => return Err(Error::Consumer(error)),
                 Err(_) => std::thread::sleep(LOOK),
             }

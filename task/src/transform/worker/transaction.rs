@@ -235,6 +235,10 @@ impl<F: Fold> Worker<F> {
         if in_a_row >= OFTEN {
             tracing::error!(%failure, in_a_row, "nothing is committed: what does `events` refuse, or is the coordinator gone?");
         }
+        if failure.code == RDKafkaErrorCode::FencedInstanceId {
+            // The consumer learns of it only at its next heartbeat, and until then nothing that is tried can succeed.
+            return Err(Error::fenced());
+        }
         match outcome::after(stage, failure.class) {
             Next::Abort => self.locked().abort(),
             Next::Renew => {
