@@ -93,6 +93,8 @@ struct Log(PathBuf);
 #[derive(Clone, Debug)]
 struct Batch {
     at: Range<usize>,
+    /// The offset of its first record.
+    base: i64,
     kind: Kind,
 }
 
@@ -121,7 +123,8 @@ impl Log {
                 0x10 => Kind::Records,
                 _ => Kind::Marker,
             };
-            batches.push(Batch { at: at..at + 12 + length, kind });
+            let base = i64::from_be_bytes(*header.first_chunk().unwrap());
+            batches.push(Batch { at: at..at + 12 + length, base, kind });
             at += 12 + length;
         }
         batches
@@ -136,13 +139,16 @@ impl Log {
     /// Loses the later half. What is left ends with a batch of this kind: with a marker, its last transaction is whole; with
     /// records, it has no end.
     fn lose_half(&self, last: Kind) {
-        self.keep_one_of(2, last);
+        let batches = self.batches();
+        let keep = batches[..batches.len() / 2].iter().rposition(|batch| batch.kind == last);
+        self.cut(batches[keep.expect("several transactions")].at.end);
     }
 
-    fn keep_one_of(&self, parts: usize, last: Kind) {
+    /// Loses everything behind the last whole transaction that ends before `offset`.
+    fn lose_from(&self, offset: i64) {
         let batches = self.batches();
-        let keep = batches[..batches.len() / parts].iter().rposition(|batch| batch.kind == last);
-        self.cut(batches[keep.expect("several transactions")].at.end);
+        let kept = batches.iter().rfind(|batch| batch.kind == Kind::Marker && batch.base < offset);
+        self.cut(kept.map_or(0, |batch| batch.at.end));
     }
 
     fn lose_last_batch(&self) {
@@ -193,7 +199,7 @@ fn views_that_hold_events_which_a_machine_lost_begin_anew() {
     let first = site.file("first.ndjson");
     fs::write(&first, site.bodies(&SENT)[..200].join(&b'\n')).unwrap();
     site.send(&["--file", first.to_str().unwrap(), "--concurrency", "8"]);
-    site.processed(up.brokers());
+    let (_, held) = site.processed(up.brokers());
     up.views_follow();
     assert!(up.program.stop().success());
     let (views, kept) = (site.data_dir().join("projector"), site.file("projector"));
@@ -203,7 +209,8 @@ fn views_that_hold_events_which_a_machine_lost_begin_anew() {
     fs::remove_dir_all(&views).unwrap();
     fs::rename(&kept, &views).unwrap();
     for partition in 0..4 {
-        machine.log(&format!("hooklog.events-{partition}")).keep_one_of(4, Kind::Marker);
+        let last = held.iter().filter(|event| event.partition == partition).map(|event| event.offset).max();
+        machine.log(&format!("hooklog.events-{partition}")).lose_from(last.expect("events in every partition"));
     }
     let up = machine.site.up();
     assert!(up.program.stderr().contains("built anew from the log"), "{}", up.program.stderr());
