@@ -53,8 +53,15 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(generation = self.generation, "the producer for raw reports {error}: {reason}");
-        self.complain_if_fatal(error.rdkafka_error_code());
+        let code = error.rdkafka_error_code();
+        match code {
+            // Told again at every try, twenty times a second; that raw cannot be written to is told once.
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                tracing::debug!(generation = self.generation, "the producer for raw reports {error}: {reason}");
+            }
+            _ => tracing::warn!(generation = self.generation, "the producer for raw reports {error}: {reason}"),
+        }
+        self.complain_if_fatal(code);
     }
 }
 
