@@ -1,7 +1,10 @@
 //! Exit codes: 0 done, 1 the answer is no, 2 wrong use or configuration, 3 something that we need is not there.
 
-use crate::{broker, datadir, settings};
 use std::process::ExitCode;
+
+use hyper::StatusCode;
+
+use crate::{broker, datadir, http, settings};
 
 /// Wrong use or configuration: the user's words have to change.
 pub(crate) const USAGE: u8 = 2;
@@ -11,7 +14,9 @@ pub(crate) const MISSING: u8 = 3;
 fn is_wrong_use(cause: &(dyn std::error::Error + 'static)) -> bool {
     let contradicts = |error| matches!(error, &hooklog_log::Error::Contradiction(_));
     let rules = |error| matches!(error, &hooklog_projector::Error::Rules { .. });
+    let unusable = |refused: &http::Refused| refused.status == StatusCode::UNPROCESSABLE_ENTITY;
     cause.is::<settings::Invalid>()
+        || cause.downcast_ref().is_some_and(unusable)
         || cause.downcast_ref().is_some_and(contradicts)
         || cause.downcast_ref().is_some_and(rules)
 }

@@ -1,6 +1,6 @@
 //! One question over HTTP and its answer, over any stream: a connection to the query API, or the admin socket.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -27,14 +27,23 @@ impl Answer {
     }
 
     /// The body of a 200; of anything else the error that it carries.
-    pub(crate) fn accepted(&self) -> Result<Value> {
-        let body = self.json();
-        match (self.status, body.get("error").and_then(Value::as_str)) {
-            (StatusCode::OK, _) => Ok(body),
-            (_, Some(error)) => bail!("{error}"),
-            (status, None) => bail!("the running hooklog answered {status}"),
+    pub(crate) fn accepted(&self) -> Result<Value, Refused> {
+        let (status, body) = (self.status, self.json());
+        if status == StatusCode::OK {
+            return Ok(body);
         }
+        let told = body.get("error").and_then(Value::as_str).map(str::to_owned);
+        Err(Refused { status, told: told.unwrap_or_else(|| format!("the running hooklog answered {status}")) })
     }
+}
+
+/// A running hooklog said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{told}")]
+pub(crate) struct Refused {
+    /// 422 where what the user wrote cannot be used.
+    pub(crate) status: StatusCode,
+    told: String,
 }
 
 /// Asks for `path` over `stream`, which is used up by it.

@@ -37,7 +37,7 @@ async fn rebuild(home: &Path) -> anyhow::Result<Value> {
         }
     };
     bar.finish_and_clear();
-    reply.accepted()
+    Ok(reply.accepted()?)
 }
 
 /// Drawn on a terminal only; a build that is over before the first look has none.

@@ -139,9 +139,13 @@ fn keep_working<F: Fold>(
     loop {
         let id = session.id().to_owned();
         let (fold, progress, shared) = (Arc::clone(fold), progress.clone(), Arc::clone(config));
-        match Worker::start(session, fold, shared, progress, stop.clone())?.run() {
+        let mut worker = Worker::start(session, renewals, fold, shared, progress, stop.clone())?;
+        let ended = worker.run();
+        // Its place in the group must be free before it is taken again.
+        renewals = worker.into_renewals();
+        match ended {
             Err(why) if why.is_fenced() && renewals.allow(Instant::now()) => {
-                tracing::warn!(id, "{why} Taking the place in the group again");
+                tracing::warn!(id, "{why}. Taking the place in the group again");
             }
             ended => return ended,
         }

@@ -2,188 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "ingest/served.rs"]
+mod served;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime};
 
-use hmac::{Hmac, KeyInit, Mac};
-use hooklog_ingest::{Config, Error, Limits, Secret, Source};
-use hooklog_log::provision::{self, Needs};
-use hooklog_log::{Connection, Topics, partition_for};
-use hooklog_schemas::ids::Span;
-use hooklog_schemas::{Namespace, RawPosition};
+use hooklog_log::{Topics, partition_for};
+use hooklog_schemas::RawPosition;
 use hooklog_test_support::{Broker, Program, unique_prefix, wait_until};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
-use sha2::Sha256;
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use served::{Answer, Ingest, PARTITIONS, PATIENCE, SECRET, now, post, signed, v1};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
-const PARTITIONS: u32 = 4;
-const SECRET: &str = "whsec_e2e";
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Ingest in this process, on topics of its own.
-struct Ingest {
-    runtime: Runtime,
-    address: SocketAddr,
-    stop: CancellationToken,
-    served: Option<JoinHandle<Result<(), Error>>>,
-    brokers: String,
-    topics: Topics,
-}
-
-impl Ingest {
-    fn start(brokers: &str, topics: Topics) -> Ingest {
-        let source = |name: &str, secrets: &[&str]| {
-            let secrets = secrets.iter().map(|text| Secret::new((*text).to_owned()).unwrap()).collect();
-            Source::new(name, Namespace::default(), secrets).unwrap()
-        };
-        let config = Config {
-            connection: Connection::to(brokers),
-            topics: topics.clone(),
-            partitions: PARTITIONS,
-            sources: vec![source("shop", &[SECRET, "whsec_old"]), source("b", &["whsec_b"])],
-            tolerance: 300,
-            limits: Limits::default(),
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let served = Some(runtime.spawn(hooklog_ingest::serve(listener, config, stop.clone())));
-        Ingest { runtime, address, stop, served, brokers: brokers.to_owned(), topics }
-    }
-
-    /// On new topics of `brokers`, and ready.
-    fn ready(brokers: &str) -> Ingest {
-        let topics = Topics::with_prefix(unique_prefix());
-        let needs = Needs { topics: topics.clone(), partitions: PARTITIONS, window: Span::days(35) };
-        // A new topic's leader takes a moment; what is said until then is not this test's concern.
-        wait_until("the topics are there", || provision::ensure(&Connection::to(brokers), &needs).ok());
-        let ingest = Ingest::start(brokers, topics);
-        ingest.wait_until_ready();
-        ingest
-    }
-
-    fn wait_until_ready(&self) {
-        wait_until("ingest is ready", || (self.get("/readyz").status == 200).then_some(()));
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        exchange(self.address, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
-    }
-
-    fn post(&self, body: &[u8]) -> Answer {
-        self.post_to("shop", &signed(SECRET, now(), body), body, "")
-    }
-
-    fn post_to(&self, source: &str, signature: &str, body: &[u8], more: &str) -> Answer {
-        post(self.address, source, signature, body, more)
-    }
-
-    /// All of `raw`, read by a plain client.
-    fn raw(&self) -> BTreeMap<String, Written> {
-        (0..PARTITIONS).flat_map(|partition| read(&self.brokers, &self.topics.raw(), partition)).collect()
-    }
-
-    /// Stops it and gives how it ended.
-    fn end(mut self) -> Result<(), Error> {
-        self.stop.cancel();
-        let served = self.served.take().expect("ended once");
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, served).await.expect("it ends in time").unwrap() })
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn position(&self) -> String {
-        assert_eq!(self.status, 200, "{self:?}");
-        self.json()["position"].as_str().unwrap().to_owned()
-    }
-}
-
-/// A record as a plain client sees it, by its position.
-#[derive(Debug, PartialEq)]
-struct Written {
-    key: Vec<u8>,
-    value: Vec<u8>,
-    headers: Vec<(String, String)>,
-}
-
-fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
-    let mut client = TcpStream::connect(address).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client.write_all(request).unwrap();
-    let mut got = Vec::new();
-    client.read_to_end(&mut got).unwrap();
-    let got = String::from_utf8(got).unwrap();
-    let (head, body) = got.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {got:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
-}
-
-fn post(address: SocketAddr, source: &str, signature: &str, body: &[u8], more: &str) -> Answer {
-    let length = body.len();
-    let head = format!(
-        "POST /webhooks/{source} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nstripe-signature: {signature}\r\n{more}content-length: {length}\r\n\r\n"
-    );
-    exchange(address, &[head.as_bytes(), body].concat())
-}
-
-fn now() -> i64 {
-    i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap()
-}
-
-fn v1(secret: &str, time: i64, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(format!("{time}.").as_bytes());
-    mac.update(body);
-    hex::encode(mac.finalize().into_bytes())
-}
-
-fn signed(secret: &str, time: i64, body: &[u8]) -> String {
-    format!("t={time},v1={}", v1(secret, time, body))
-}
-
-fn read(brokers: &str, topic: &str, partition: u32) -> Vec<(String, Written)> {
-    let mut config = rdkafka::ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "e2e").set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let partition = i32::try_from(partition).unwrap();
-    let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
-    let mut from = TopicPartitionList::new();
-    from.add_partition_offset(topic, partition, Offset::Offset(low)).unwrap();
-    consumer.assign(&from).unwrap();
-    let mut records = Vec::new();
-    while low + i64::try_from(records.len()).unwrap() < high {
-        let message = consumer.poll(PATIENCE).expect("a record is there").unwrap();
-        let headers = message.headers().expect("every record has headers");
-        let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
-        let headers = headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect();
-        let written =
-            Written { key: message.key().unwrap().to_vec(), value: message.payload().unwrap().to_vec(), headers };
-        records.push((format!("raw/{partition}/{}", message.offset()), written));
-    }
-    records
-}
 
 #[test]
 fn what_is_acknowledged_stands_in_raw_byte_for_byte_where_the_answer_says() {

@@ -118,7 +118,7 @@ fn a_rebuild_without_its_rules_file_is_refused_and_nothing_changes() {
     let before = house.answers();
     std::fs::remove_file(house.site.file("rules.toml")).unwrap();
     let refused = house.rebuild();
-    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
     for part in ["rules.toml", "there is no such file"] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
@@ -172,7 +172,7 @@ fn a_broken_rules_file_is_refused_with_its_line_and_the_views_go_on_as_they_were
     ] {
         house.rule(&broken);
         let refused = house.rebuild();
-        assert_ne!(refused.code, Some(0), "{refused:?}");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(refused.stderr.contains(&format!("line {expected} ")), "line {expected} is wrong: {refused:?}");
         assert!(refused.stderr.contains("rules.toml"), "{refused:?}");
     }

@@ -102,7 +102,7 @@ fn sample(cluster: &Cluster) -> Result<Sample> {
 
 /// What the running `up`, or a projector alone, says of itself; nothing where none runs or it does not say.
 fn told(cluster: &Cluster) -> Value {
-    let told = admin::home(&cluster.settings.data_dir).and_then(|home| admin::status(&home)?.accepted());
+    let told = admin::home(&cluster.settings.data_dir).and_then(|home| Ok(admin::status(&home)?.accepted()?));
     told.unwrap_or_else(|error| {
         tracing::debug!("no running hooklog tells its status: {error:#}");
         Value::Null

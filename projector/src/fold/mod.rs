@@ -35,4 +35,6 @@ pub(crate) mod bodies;
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod oddities;
+#[cfg(test)]
 mod scenarios;

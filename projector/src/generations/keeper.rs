@@ -9,7 +9,6 @@ use super::place::{Place, kept_rules};
 use super::plan::Plan;
 use super::rules_file::{self, OnDisk};
 use crate::error::Error;
-use crate::rules::Rules;
 
 /// How long the last questions to a generation that was replaced are waited for.
 const LAST_QUESTIONS: Duration = Duration::from_secs(2);
@@ -57,6 +56,10 @@ impl Keeper {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn previous(&self) -> MutexGuard<'_, Option<Arc<Generation>>> {
+        self.previous.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How the rules on disk compare with those in use.
     pub fn rules_on_disk(&self) -> OnDisk {
         rules_file::compare(&self.live().rules, self.place.rules.as_deref())
@@ -68,19 +71,7 @@ impl Keeper {
     /// [`Error::Building`] where one is being built already; otherwise as [`Keeper::open`].
     pub fn begin(&self) -> Result<Arc<Generation>, Error> {
         // Before anything is on disk: refused rules must leave nothing behind.
-        self.begin_under(self.place.load_rules()?)
-    }
-
-    /// Lets an empty generation under the rules of the live one take over.
-    ///
-    /// # Errors
-    /// As [`Keeper::begin`].
-    pub fn begin_anew(&self) -> Result<(), Error> {
-        let empty = self.begin_under(self.live().rules.clone())?;
-        self.switch(&empty)
-    }
-
-    fn begin_under(&self, rules: Rules) -> Result<Arc<Generation>, Error> {
+        let rules = self.place.load_rules()?;
         let mut manifest = self.manifest();
         let (plan, number) = manifest.plan.build().ok_or(Error::Building)?;
         let next = manifest.with(plan).ruled(number, rules.text());
@@ -90,18 +81,29 @@ impl Keeper {
         Ok(Arc::new(self.place.make(number, rules).inspect_err(|_| self.give_up(number))?))
     }
 
-    /// Puts an empty generation under the same rules in the place of the live one, if that is `damaged`. Where a question still
-    /// reads from that, its directory stays until the next start.
+    /// Puts an empty generation under the same rules in the place of the live one, if that is `damaged`.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Store`]: the next start tries again.
     pub fn renew(&self, damaged: u64) -> Result<(), Error> {
+        self.replace_live(|live, plan| (live.number == damaged).then(|| plan.renew()))
+    }
+
+    /// Puts an empty generation under the same rules in the place of the live one, and keeps no other: they hold what the log has
+    /// lost, so none of them may ever answer again.
+    ///
+    /// # Errors
+    /// As [`Keeper::renew`].
+    pub fn begin_anew(&self) -> Result<(), Error> {
+        self.replace_live(|_, plan| Some(plan.begin_anew()))
+    }
+
+    /// Where a question still reads from what is replaced, its directory stays until the next start.
+    fn replace_live(&self, decide: impl FnOnce(&Generation, Plan) -> Option<Plan>) -> Result<(), Error> {
         let mut manifest = self.manifest();
         let live = self.live();
-        if live.number != damaged {
-            return Ok(());
-        }
-        let (plan, rules) = (manifest.plan.renew(), live.rules.clone());
+        let Some(plan) = decide(&live, manifest.plan) else { return Ok(()) };
+        let rules = live.rules.clone();
         let next = manifest.with(plan).ruled(plan.live(), rules.text());
         manifest::write(&self.place.dir, &next)?;
         *manifest = next;
@@ -109,6 +111,8 @@ impl Keeper {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         drop(manifest);
         let_go(live);
+        let unwanted = plan.previous().is_none().then(|| self.previous().take()).flatten();
+        unwanted.into_iter().for_each(let_go);
         self.tidy();
         Ok(())
     }
@@ -124,7 +128,7 @@ impl Keeper {
         *manifest = next;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *live, built.clone());
-        *self.previous.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        *self.previous() = Some(before);
         drop((live, manifest));
         self.tidy();
         Ok(())

@@ -65,6 +65,11 @@ impl Plan {
         Self { live: self.next, next: self.next + 1, ..self }
     }
 
+    /// As [`Plan::renew`], and none of the others is worth anything either.
+    pub fn begin_anew(self) -> Self {
+        Self { previous: None, building: None, ..self.renew() }
+    }
+
     /// Whether the directory of a generation is needed.
     pub fn needs(&self, number: u64) -> bool {
         number == self.live || [self.previous, self.building].contains(&Some(number))
@@ -118,6 +123,13 @@ mod tests {
     }
 
     #[test]
+    fn what_begins_anew_keeps_nothing_and_uses_no_number_twice() {
+        let plan = Plan::first().build().unwrap().0.switch().build().unwrap().0.begin_anew();
+        assert_eq!((plan.live(), plan.previous(), plan.building()), (4, None, None));
+        assert!((1..4).all(|number| !plan.needs(number)));
+    }
+
+    #[test]
     fn there_is_one_build_at_a_time_and_no_switch_without_one() {
         let (plan, _) = Plan::first().build().unwrap();
         assert_eq!(plan.build(), None);
@@ -145,13 +157,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_one_answers_and_the_plan_has_no_flaw(steps in prop::collection::vec(0..4u8, 0..30)) {
+        fn whatever_happens_one_answers_and_the_plan_has_no_flaw(steps in prop::collection::vec(0..5u8, 0..30)) {
             let mut plan = Plan::first();
             for step in steps {
                 plan = match step {
                     0 => plan.build().map_or(plan, |(plan, _)| plan),
                     1 => plan.abandon(),
                     2 => plan.renew(),
+                    3 => plan.begin_anew(),
                     _ => plan.switch(),
                 };
                 prop_assert_eq!(plan.flaw(), None);

@@ -47,6 +47,7 @@ pub(super) struct Worker<F> {
     consumer: Arc<Members>,
     changes: Arc<Mutex<Changes>>,
     work: Arc<Mutex<Work>>,
+    /// Of its producer and of its place in the group, over all workers that had this place.
     renewals: Renewals,
     /// Transactions that failed since the last one that did not.
     failed_in_a_row: u32,
@@ -60,6 +61,7 @@ impl<F: Fold> Worker<F> {
     /// Makes the worker of `session`, whose producer is the barrier against its own past: now it takes its place in the group.
     pub(super) fn start(
         session: Session,
+        renewals: Renewals,
         fold: Arc<F>,
         config: Arc<Config>,
         progress: Progress,
@@ -73,12 +75,12 @@ impl<F: Fold> Worker<F> {
         let consumer = consumer_config(&config, &member).create_with_context(assignment);
         let consumer: Arc<Members> = Arc::new(consumer.map_err(hooklog_log::Error::Client)?);
         consumer.subscribe(&[&config.input.name]).map_err(Error::Consumer)?;
-        let (renewals, failed_in_a_row, still_since) = (Renewals::default(), 0, None);
+        let (failed_in_a_row, still_since) = (0, None);
         Ok(Worker { fold, config, consumer, changes, work, renewals, failed_in_a_row, still_since, progress, stop })
     }
 
     /// Works until told to stop; then commits what is open.
-    pub(super) fn run(mut self) -> Result<(), Error> {
+    pub(super) fn run(&mut self) -> Result<(), Error> {
         while !self.stop.is_cancelled() {
             if let Err(why) = self.turn() {
                 self.leave();
@@ -86,6 +88,11 @@ impl<F: Fold> Worker<F> {
             }
         }
         self.commit_last()
+    }
+
+    /// Ends it, and gives what its successor needs to know.
+    pub(super) fn into_renewals(self) -> Renewals {
+        self.renewals
     }
 
     /// Closes the stores and says nothing more of their partitions; what is open is undone by the id's next producer.

@@ -1,20 +1,13 @@
 use std::collections::BTreeMap;
 
-use clap::Parser;
+use clap::Parser as _;
 use hooklog_ingest::signature::{sign, verify};
 
 use super::*;
 use crate::datadir::DataDir;
 use crate::process::Identity;
-use crate::settings::{self, Common, Flags};
-
-#[derive(Parser)]
-struct Command {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    args: Args,
-}
+use crate::send::tests::Command;
+use crate::settings::{self, Flags};
 
 /// A machine with a home of its own.
 struct Machine(tempfile::TempDir);

@@ -98,6 +98,18 @@ fn views_that_begin_anew_keep_the_rules_of_those_before_whatever_is_on_disk() {
 }
 
 #[test]
+fn views_that_begin_anew_leave_none_that_could_be_switched_back_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = Keeper::open(place(dir.path(), None)).unwrap();
+    let built = keeper.begin().unwrap();
+    keeper.switch(&built).unwrap();
+    drop(built);
+    assert_eq!(on_disk(&keeper.place), [1, 2]);
+    keeper.begin_anew().unwrap();
+    assert_eq!((keeper.plan().previous(), on_disk(&keeper.place)), (None, vec![3]));
+}
+
+#[test]
 fn views_of_another_log_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(Keeper::open(place(dir.path(), None)).unwrap());

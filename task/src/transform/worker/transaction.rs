@@ -261,8 +261,8 @@ impl<F: Fold> Worker<F> {
             return Err(Error::Contended { id });
         }
         tracing::warn!(id, "renewing the producer");
-        measure::renewed(self.config.name);
         let session = Session::start(&self.config.connection, &id, &self.config.output.name, &self.stop)?;
+        measure::renewed(self.config.name);
         let owned = {
             let mut work = self.locked();
             work.session = session;
