@@ -49,7 +49,7 @@ pub enum Trust {
 pub enum Stop {
     /// The group stands before the store.
     #[error(
-        "partition {partition}: the group's offset {committed} lies before what is in the store ({applied}); going on would emit events twice. See `hooklog offsets repair`"
+        "partition {partition}: the group's offset {committed} lies before what is in the store ({applied}): it was set back, or Kafka took a commit back; going on would double events or lose them. See `hooklog offsets repair`"
     )]
     Behind {
         /// The partition.
@@ -88,11 +88,19 @@ pub enum Stop {
 /// Whether the committed offset of `facts` is one of ours.
 pub fn trust(facts: &Facts) -> Trust {
     match &facts.committed {
-        Some(committed) if Stamp::from_str(&committed.metadata).as_ref() == Ok(&facts.stamp) => {
-            Trust::Stamped(committed.next)
-        }
+        Some(committed) if is_stamped(committed, &facts.stamp) => Trust::Stamped(committed.next),
         _ => Trust::Unknown,
     }
+}
+
+fn is_stamped(committed: &Committed, stamp: &Stamp) -> bool {
+    Stamp::from_str(&committed.metadata).as_ref() == Ok(stamp)
+}
+
+/// Whether `committed`, read while nothing is open, says that what the store holds was never committed, though it was
+/// acknowledged. Somebody else's offset says nothing: the next commit replaces it.
+pub fn is_taken_back(committed: &Committed, stamp: &Stamp, applied: NextOffset) -> bool {
+    is_stamped(committed, stamp) && committed.next < applied
 }
 
 /// N where no offset can be believed: the larger of S and one past the highest input position among the outputs. What came
@@ -158,6 +166,20 @@ mod tests {
             assert_eq!(trust(&facts(0, 0, 9, Some((7, metadata)))), Trust::Unknown, "{metadata}");
         }
         assert_eq!(trust(&facts(0, 0, 9, None)), Trust::Unknown);
+    }
+
+    #[test]
+    fn only_an_offset_of_ours_before_the_store_says_that_a_commit_is_gone() {
+        let committed = |next, metadata: &str| Committed {
+            partition: Partition(0),
+            next: NextOffset(next),
+            metadata: metadata.to_owned(),
+        };
+        let ours = stamp().to_string();
+        assert!(is_taken_back(&committed(6, &ours), &stamp(), NextOffset(7)));
+        assert!(!is_taken_back(&committed(7, &ours), &stamp(), NextOffset(7)));
+        assert!(!is_taken_back(&committed(8, &ours), &stamp(), NextOffset(7)));
+        assert!(!is_taken_back(&committed(6, ""), &stamp(), NextOffset(7)));
     }
 
     #[test]

@@ -50,9 +50,10 @@ unclean.leader.election.enable=false
 const QUICK_AND_SMALL: &str = "\
 # Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
 # A new broker is let in only when the session of the one before it, which was killed, is over.
+# A shorter one would fence a broker that is only short of time, and that can take acknowledged commits back (KAFKA-20734).
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=300
-broker.session.timeout.ms=3000
+broker.session.timeout.ms=9000
 broker.heartbeat.interval.ms=500
 # The cleaner would take 128 MB of a small heap for the keys of topics that have few.
 log.cleaner.dedupe.buffer.size=16777216

@@ -82,7 +82,7 @@ fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
     writeln!(out, "{table}\n")?;
     match (changes, applied) {
         (0, _) => writeln!(out, "Every offset is as it must be.")?,
-        (_, true) => writeln!(out, "{changes} offsets written.")?,
+        (_, true) => writeln!(out, "{changes} offsets written. Start again, then look with `hooklog audit --wait`.")?,
         (_, false) => writeln!(out, "{changes} offsets to write; --apply does it.")?,
     }
     out.flush()

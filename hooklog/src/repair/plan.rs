@@ -49,7 +49,9 @@ impl Case {
             Case::NotCommitted => "none is committed",
             Case::Unstamped => "it has no stamp: somebody else set it",
             Case::OtherStamp => "its stamp is that of another log or another fold",
-            Case::Behind => "it lies before what was emitted already: events would be doubled",
+            Case::Behind => {
+                "it lies before what was emitted, or before the store: from there events would be doubled, or lost"
+            }
             Case::Beyond => "it lies beyond the end of raw",
             Case::Deleted => "records were deleted before they were taken in: they are lost to events",
             Case::LostTail => {

@@ -78,7 +78,7 @@ fn planned<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &Cancellatio
     let partition = owned.partition();
     let name = &config.input.name;
     // N before the ends: an end that is asked for first could lie before an N that was committed in between.
-    let committed = stable(config, partition, stop)?;
+    let committed = stable(config, &[partition], stop)?.pop();
     let facts = Facts {
         partition,
         applied: owned.applied(),
@@ -93,12 +93,17 @@ fn planned<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &Cancellatio
     Ok(resume::plan(&facts, next)?)
 }
 
-/// N, once no transaction holds it back. Asked for in slices, so that a task that is told to stop need not wait for it.
-fn stable(config: &Config, partition: Partition, stop: &CancellationToken) -> Result<Option<Committed>, Error> {
+/// N of each of `partitions` that has one, once no transaction holds it back. Asked for in slices, so that a task that is
+/// told to stop need not wait for it.
+pub(super) fn stable(
+    config: &Config,
+    partitions: &[Partition],
+    stop: &CancellationToken,
+) -> Result<Vec<Committed>, Error> {
     let (deadline, mut slice) = (Instant::now() + PATIENCE, SLICE);
     loop {
-        match committed::stable(&config.connection, &config.group, &config.input.name, &[partition], slice) {
-            Ok(stable) => return Ok(stable.into_iter().next()),
+        match committed::stable(&config.connection, &config.group, &config.input.name, partitions, slice) {
+            Ok(stable) => return Ok(stable),
             Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
             Err(error) if Instant::now() >= deadline => return Err(error.into()),
             // A cluster that is slow to answer is given longer.

@@ -158,6 +158,7 @@ impl<F: Fold> Worker<F> {
         for (partition, failures) in due {
             self.bring_up(partition, failures)?;
         }
+        self.dispel_doubt()?;
         if !self.locked().takes_rewind() {
             return Ok(Standing::AsPolled);
         }

@@ -1,8 +1,9 @@
 //! How the partitions of a worker come, stop, and go back to where they are applied.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hooklog_schemas::{Offset, Partition};
+use hooklog_schemas::{NextOffset, Offset, Partition};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as At, TopicPartitionList};
@@ -11,8 +12,9 @@ use super::{LOOK, Worker};
 use crate::error::Error;
 use crate::fault::{self, Remedy, Scope};
 use crate::fold::Fold;
+use crate::resume;
 use crate::transform::assignment::lock;
-use crate::transform::recovery::recover;
+use crate::transform::recovery::{recover, stable};
 
 /// How long a partition that came in may take until it can be sought in.
 const SEEK: Duration = Duration::from_secs(30);
@@ -30,6 +32,31 @@ impl<F: Fold> Worker<F> {
         }
         let is_free = |partition| !self.config.registry.is_open(&self.config.store(partition));
         Ok(changes.waiting.take_due(Instant::now(), is_free))
+    }
+
+    /// Stops what an abort has taken back though it was acknowledged: N then lies before S for good, and from S on nothing
+    /// would ever emit what lies between. A broker that is fenced while it ends a transaction can skip its markers; the abort
+    /// of that producer's next one then ends both. <https://issues.apache.org/jira/browse/KAFKA-20734>
+    pub(super) fn dispel_doubt(&mut self) -> Result<(), Error> {
+        if !self.locked().takes_doubt() {
+            return Ok(());
+        }
+        let applied: BTreeMap<Partition, NextOffset> =
+            self.locked().owned.values().map(|owned| (owned.partition(), owned.applied())).collect();
+        let partitions: Vec<Partition> = applied.keys().copied().collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let stamp = self.config.stamp(&*self.fold);
+        for committed in stable(&self.config, &partitions, &self.stop)? {
+            let partition = committed.partition;
+            if resume::is_taken_back(&committed, &stamp, applied[&partition]) {
+                // Brought up anew: a group that tells an earlier offset for a moment is told from one that has it.
+                drop(self.locked().owned.remove(&partition));
+                self.bring_up(partition, 0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings up a partition that has stopped `failures` times in a row.

@@ -30,6 +30,8 @@ pub(super) struct Work {
     open: Option<Open>,
     rewind: bool,
     renew: bool,
+    /// Whether an abort may have taken back what was acknowledged before.
+    doubt: bool,
 }
 
 struct Open {
@@ -47,7 +49,7 @@ pub(super) enum Trouble {
 
 impl Work {
     pub(super) fn new(task: &'static str, session: Session) -> Work {
-        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false }
+        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false, doubt: false }
     }
 
     pub(super) fn open_records(&self) -> usize {
@@ -61,6 +63,10 @@ impl Work {
 
     pub(super) fn takes_rewind(&mut self) -> bool {
         std::mem::take(&mut self.rewind)
+    }
+
+    pub(super) fn takes_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubt)
     }
 
     pub(super) fn takes_renewal(&mut self) -> bool {
@@ -114,6 +120,7 @@ impl Work {
             self.renew = true;
         }
         measure::ended(self.task, measure::ABORTED);
+        self.doubt = true;
         self.undone();
     }
 
