@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use hooklog_oracle::{Oracle, expected_events};
@@ -12,21 +12,41 @@ use hooklog_test_support::{DEADLINE, Record, Site, Up, wait_until_within};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// So many events, where nobody asks for more.
-const EVENTS: usize = 3_000;
+const EVENTS: usize = 4_000;
 /// Asks for more, such as 20000: the same test, longer.
 const VARIABLE: &str = "HOOKLOG_CRASH_EVENTS";
 
-/// Who gets SIGKILL, once so many of [`EVENTS`], or as large a share of more, are acknowledged.
-const KILLS: [(usize, Victim); 4] =
-    [(400, Victim::Hooklog), (1_000, Victim::Broker), (1_600, Victim::Hooklog), (2_200, Victim::Hooklog)];
+/// Who gets SIGKILL, each in the middle of a batch of its own: a sender is quicker than a start, and would be done with a
+/// common one.
+const KILLS: [Victim; 4] = [Victim::Hooklog, Victim::Broker, Victim::Hooklog, Victim::Hooklog];
+/// Of a batch, what is acknowledged by then.
+const SHARE: usize = 5;
 
 fn how_many() -> usize {
     let asked = std::env::var(VARIABLE).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{VARIABLE}={text}")));
     asked.inspect(|events| assert!(*events >= EVENTS, "{VARIABLE} is for more than {EVENTS}")).unwrap_or(EVENTS)
 }
 
-fn made_up(events: usize) -> Vec<String> {
-    ["--events", &events.to_string(), "--customers", "60", "--seed", "7"].map(str::to_owned).to_vec()
+/// A batch of events with customers of its own.
+struct Batch {
+    made_up: [String; 6],
+    acks: PathBuf,
+}
+
+impl Batch {
+    fn new(site: &Site, seed: usize, events: usize) -> Self {
+        let made_up = ["--events", &events.to_string(), "--customers", "15", "--seed", &seed.to_string()];
+        Self { made_up: made_up.map(str::to_owned), acks: site.file(&format!("acks-{seed}")) }
+    }
+
+    fn flags(&self) -> Vec<&str> {
+        self.made_up.iter().map(String::as_str).collect()
+    }
+
+    fn acked(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.acks).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -53,10 +73,11 @@ impl Address {
 struct Sender(Child);
 
 impl Sender {
-    fn start(site: &Site, made_up: &[&str], acks: &Path) -> Self {
+    fn start(site: &Site, batch: &Batch) -> Self {
         let mut command: Command =
             site.command(&["send", "--json", "--retry", "--duplicates", "0.1", "--concurrency", "24"]);
-        command.args(made_up).args(["--shuffle", "--acks"]).arg(acks).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(&batch.made_up).args(["--shuffle", "--acks"]).arg(&batch.acks);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
 
@@ -70,11 +91,6 @@ impl Drop for Sender {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn acked(acks: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(acks).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
 }
 
 fn killed(victim: Victim, up: Up, again: impl FnOnce() -> Up) -> Up {
@@ -103,28 +119,34 @@ fn each_once(count: usize, events: &[Record], acked: &[String]) {
 
 #[test]
 fn after_three_kills_of_hooklog_and_one_of_its_broker_nothing_is_lost_or_doubled_and_every_answer_is_right() {
-    let events = how_many();
-    let made_up = made_up(events);
-    let made_up: Vec<&str> = made_up.iter().map(String::as_str).collect();
-    let patience = DEADLINE * u32::try_from(events.div_ceil(EVENTS)).unwrap();
+    let size = how_many().div_ceil(KILLS.len());
+    let patience = DEADLINE * u32::try_from(size.div_ceil(EVENTS / KILLS.len())).unwrap();
     let (site, address) = (Site::alone(HOOKLOG), Address::free());
-    let acks = site.file("acks");
-    let mut up = address.up(&site);
-    let mut sender = Sender::start(&site, &made_up, &acks);
-    for (count, victim) in KILLS {
-        let enough = || (acked(&acks).len() >= count * events / EVENTS).then_some(());
+    let batches: Vec<Batch> = (7..).take(KILLS.len()).map(|seed| Batch::new(&site, seed, size)).collect();
+    let (mut up, mut senders) = (address.up(&site), Vec::new());
+    for (victim, batch) in KILLS.into_iter().zip(&batches) {
+        let mut sender = Sender::start(&site, batch);
+        let enough = || (batch.acked().len() >= size / SHARE).then_some(());
         wait_until_within(patience, enough).expect("enough is acknowledged");
         assert_eq!(sender.is_done(), None, "nothing was under way any more");
         up = killed(victim, up, || address.up(&site));
+        senders.push(sender);
     }
-    assert_eq!(wait_until_within(patience, || sender.is_done()), Some(0), "all is acknowledged");
+    for sender in &mut senders {
+        assert_eq!(wait_until_within(patience, || sender.is_done()), Some(0), "all is acknowledged");
+    }
     // What a careful sender does after a crash: all of it once more.
-    site.send(&[&made_up[..], &["--shuffle", "--concurrency", "96"]].concat());
+    for batch in &batches {
+        site.send(&[&batch.flags()[..], &["--shuffle", "--concurrency", "96"]].concat());
+    }
+    let events = size * batches.len();
     let (raw, emitted) = site.processed(up.brokers());
-    each_once(events, &emitted, &acked(&acks));
+    let acked: Vec<String> = batches.iter().flat_map(Batch::acked).collect();
+    each_once(events, &emitted, &acked);
     let raw: Vec<_> = raw.iter().map(Record::as_raw).collect();
     assert_eq!(expected_events(&raw).len(), events);
     up.views_follow();
-    up.equals(&Oracle::from_ordered(site.bodies(&made_up)), true);
+    let bodies: Vec<_> = batches.iter().flat_map(|batch| site.bodies(&batch.flags())).collect();
+    up.equals(&Oracle::from_ordered(bodies), true);
     site.audit();
 }
