@@ -45,6 +45,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rules_that_a_running_hooklog_cannot_use_are_wrong_use_and_what_it_cannot_do_now_is_not() {
+        let refused = |status| {
+            let answer = http::Answer { status, body: r#"{"error":"no"}"#.to_owned() };
+            format!("{:?}", code(&answer.accepted().unwrap_err().into()))
+        };
+        assert_eq!(refused(StatusCode::UNPROCESSABLE_ENTITY), format!("{:?}", ExitCode::from(USAGE)));
+        assert_eq!(refused(StatusCode::CONFLICT), format!("{:?}", ExitCode::from(MISSING)));
+    }
+
+    #[test]
     fn a_cause_is_told_once() {
         let cause = || anyhow::anyhow!("no space");
         assert_eq!(

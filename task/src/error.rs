@@ -18,7 +18,7 @@ pub enum Error {
     Consumer(#[source] KafkaError),
     /// It had to be renewed too often.
     #[error(
-        "the producer {id} was renewed more than {} times in a minute: another process seems to own its id; each needs a data directory of its own",
+        "the producer {id}, or its place in the group, was renewed more than {} times in a minute: another process seems to own its id; each needs a data directory of its own",
         crate::outcome::Renewals::A_MINUTE
     )]
     Contended {
@@ -28,6 +28,15 @@ pub enum Error {
     /// Going on would double or lose events.
     #[error(transparent)]
     Stop(#[from] Stop),
+    /// The committed offsets stay unknown.
+    #[error(
+        "{error}. Where Kafka answers otherwise, a transaction that nobody ends holds the group's offsets back: stop every `hooklog up` and `hooklog process`, end it with `hooklog offsets repair --apply`, start again and look with `hooklog audit --wait`"
+    )]
+    HeldBack {
+        /// What the last question came to.
+        #[source]
+        error: hooklog_log::Error,
+    },
     /// The input has a hole.
     #[error(
         "partition {partition}: expected offset {expected} and got {found}: records are missing from `raw`, or something wrote to it in transactions. Nothing was skipped; restore the topic, or see `hooklog offsets repair`"

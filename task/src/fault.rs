@@ -34,6 +34,7 @@ pub(crate) fn scope(error: &Error) -> Scope {
     match error {
         Error::Store(_) | Error::Stop(_) | Error::Gap { .. } | Error::BrokerClock { .. } => Scope::Partition,
         Error::Log(_)
+        | Error::HeldBack { .. }
         | Error::Consumer(_)
         | Error::Contended { .. }
         | Error::OtherLog { .. }

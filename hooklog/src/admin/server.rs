@@ -18,8 +18,6 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use hooklog_projector::Error as Refused;
-
 use crate::listen;
 use crate::up::Standing;
 
@@ -71,7 +69,7 @@ async fn rebuild(State(app): State<App>) -> Response {
     // Not bound to this connection: a client that goes away does not stop a build.
     match tokio::task::spawn_blocking(move || projector.rebuild(&app.stop)).await {
         Ok(Ok(rebuilt)) => Json(rebuilt).into_response(),
-        Ok(Err(error @ Refused::Rules { .. })) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error),
+        Ok(Err(error @ hooklog_projector::Error::Rules { .. })) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error),
         Ok(Err(error)) => refused(StatusCode::CONFLICT, &error),
         Err(died) => refused(StatusCode::INTERNAL_SERVER_ERROR, &died),
     }

@@ -29,6 +29,8 @@ pub(crate) struct Group {
     pub(super) task: transform::Config,
     pub(crate) fold: Dedup,
     pub(super) stamp: Stamp,
+    /// The transactional id of repairs.
+    pub(super) repair: String,
     data_dir: PathBuf,
 }
 
@@ -42,15 +44,23 @@ pub(super) struct Row {
 
 impl Group {
     pub(crate) fn of(cluster: &Cluster, topics: Provisioned) -> Group {
+        let repair = topics.topics.group("repair");
         let processor = cluster.processor(topics);
         let (task, fold) = (processor.task(), processor.fold());
-        Group { stamp: task.stamp(&fold), task, fold, data_dir: cluster.settings.data_dir.clone() }
+        Group { stamp: task.stamp(&fold), task, fold, repair, data_dir: cluster.settings.data_dir.clone() }
     }
 
     /// As this one of the group's instances.
     pub(crate) fn with_instance(mut self, instance: String) -> Group {
         self.task.instance = instance;
         self
+    }
+
+    /// The instance whose stores are below the data directory, if any.
+    pub(super) fn kept_instance(&self) -> Option<String> {
+        let stores = stores(&self.data_dir, &self.task)?;
+        let id = fs::read_to_string(stores.parent()?.join("instance")).ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
     }
 
     pub(super) fn wait_until_empty(&self) -> Result<()> {

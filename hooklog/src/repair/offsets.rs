@@ -26,9 +26,12 @@ impl OffsetsCommand {
         let Self::Repair(args) = self;
         let cluster = Cluster::find(common)?;
         refuse_while_running(&cluster)?;
-        let group = Group::of(&cluster, cluster.topics()?);
+        let mut group = Group::of(&cluster, cluster.topics()?);
         group.wait_until_empty()?;
         let _lock = lock(&cluster);
+        if group.is_held_back() {
+            group.let_go(args.apply)?;
+        }
         let rows = group.rows()?;
         if args.apply {
             group.write(rows.iter().filter(|row| row.mended.case.changes()))?;

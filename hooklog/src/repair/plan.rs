@@ -33,7 +33,8 @@ impl Case {
         self != Case::Right
     }
 
-    /// Whether nothing is lost and nothing doubled once it is written: then nobody has to be asked.
+    /// Whether it may be written without anybody being asked: nothing is doubled, and what is missing from `events` shows in
+    /// an audit and is emitted after it.
     pub(super) fn is_harmless(self) -> bool {
         matches!(self, Case::NotCommitted | Case::Unstamped | Case::OtherStamp | Case::Behind)
     }

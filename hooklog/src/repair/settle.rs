@@ -1,4 +1,4 @@
-//! Ends what a power loss may have left open for ever.
+//! Ends what a power loss, or a coordinator that skipped markers, may have left open for ever.
 //!
 //! Where the log has kept records of a transaction and lost the marker that ended it, while the coordinator remembers the
 //! end, nobody ends it any more: readers of committed records wait there, and the next transaction of the same producer
@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use hooklog_log::committed::{Committed, listed};
+use anyhow::{Context, Result, bail};
+use hooklog_log::committed::{self, Committed, listed};
 use hooklog_log::connection::Isolation;
 use hooklog_log::native;
 use hooklog_schemas::{NextOffset, Partition};
@@ -19,14 +19,38 @@ use super::group::Group;
 
 /// How long the coordinator may take, and a transaction may stay open.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A transaction of a processor that was killed ends by itself within its timeout, and the coordinator's own time.
+const BY_ITSELF: Duration = Duration::from_secs(15);
 
 impl Group {
+    /// Whether a transaction that does not end by itself keeps the group's offsets from being read.
+    pub(super) fn is_held_back(&self) -> bool {
+        let (task, raw) = (&self.task, &self.task.input);
+        let partitions: Vec<Partition> = (0..raw.partitions.cast_signed()).map(Partition).collect();
+        committed::stable(&task.connection, &task.group, &raw.name, &partitions, BY_ITSELF).is_err()
+    }
+
+    /// Ends such a transaction of the instance that has this data directory; where that `is_asked_for`, since it writes.
+    pub(super) fn let_go(&mut self, is_asked_for: bool) -> Result<()> {
+        if !is_asked_for {
+            bail!(
+                "a transaction that nobody ends holds the offsets of {} back; --apply aborts what this data directory's processor has open",
+                self.task.group
+            );
+        }
+        self.task.instance = self.kept_instance().context(
+            "the data directory holds no processor, so its producers are not known: give the --data-dir of the processor",
+        )?;
+        tracing::warn!("aborting what the producers of instance {} have left open", self.task.instance);
+        self.end_what_is_open()
+    }
+
     /// Aborts, as each of the processor's producers of this instance and as the one called `repair`, a transaction that
     /// covers all partitions of `events` and the group's offsets. No reader of committed records sees anything of it.
-    pub(crate) fn end_what_is_open(&self, repair: &str) -> Result<()> {
+    pub(crate) fn end_what_is_open(&self) -> Result<()> {
         // Never more workers than partitions; how many there were may have been another machine's cores.
         let workers = 0..self.task.input.partitions as usize;
-        let mut ids = workers.map(|n| self.task.transactional_id(n)).chain([repair.to_owned()]);
+        let mut ids = workers.map(|n| self.task.transactional_id(n)).chain([self.repair.clone()]);
         ids.try_for_each(|id| self.abort_once(&id))
     }
 

@@ -52,7 +52,7 @@ impl Loss {
         self.forget_views_of_lost_events()?;
         let tools = Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None };
         let group = Group::of(&tools, self.topics.clone()).with_instance(self.instance.clone());
-        group.end_what_is_open(&self.topics.topics.group("repair"))?;
+        group.end_what_is_open()?;
         if let Err(lost) = group.straighten()? {
             bail!(self.raw_is_not_whole(&lost));
         }

@@ -120,9 +120,12 @@ impl Keeper {
     /// Lets a generation that was built take over, durably, then in memory. What came before the previous one is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`]: nothing has changed then.
+    /// [`Error::Io`]; [`Error::Stopped`] where that is not being built any more: nothing has changed then.
     pub fn switch(&self, built: &Arc<Generation>) -> Result<(), Error> {
         let mut manifest = self.manifest();
+        if manifest.plan.building() != Some(built.number) {
+            return Err(Error::Stopped);
+        }
         let next = manifest.with(manifest.plan.switch());
         manifest::write(&self.place.dir, &next)?;
         *manifest = next;

@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long N is asked for at first without a look at whether it is still wanted.
 const SLICE: Duration = Duration::from_secs(2);
 /// How long an N that lies before S may take to show that it was an earlier one.
-const SETTLING: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// Records that are applied at once while rolling forward.
 const BATCH: usize = 5_000;
 
@@ -59,8 +59,8 @@ pub(super) fn recover<F: Fold>(
     Ok(owned)
 }
 
-/// The plan. An N before S is asked for again for a while: it only grows where nobody resets it, and a coordinator that has
-/// just come up, or is short of time, was seen to tell an earlier one.
+/// The plan. An N before S is asked for again for a while: it only grows where nobody resets it and Kafka takes nothing back,
+/// and it costs nothing to be sure.
 fn plan<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
     let deadline = Instant::now() + SETTLING;
     loop {
@@ -105,7 +105,7 @@ pub(super) fn stable(
         match committed::stable(&config.connection, &config.group, &config.input.name, partitions, slice) {
             Ok(stable) => return Ok(stable),
             Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
-            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(error) if Instant::now() >= deadline => return Err(Error::HeldBack { error }),
             // A cluster that is slow to answer is given longer.
             Err(_) => slice = (slice * 2).min(ASK),
         }

@@ -107,6 +107,10 @@ fn views_that_begin_anew_leave_none_that_could_be_switched_back_to() {
     assert_eq!(on_disk(&keeper.place), [1, 2]);
     keeper.begin_anew().unwrap();
     assert_eq!((keeper.plan().previous(), on_disk(&keeper.place)), (None, vec![3]));
+    let given_up = keeper.begin().unwrap();
+    keeper.begin_anew().unwrap();
+    assert!(matches!(keeper.switch(&given_up), Err(Error::Stopped)));
+    assert_eq!(keeper.live().number, 5);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use hooklog_log::committed::Committed;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,9 +13,9 @@ use super::{LOOK, Worker};
 use crate::error::Error;
 use crate::fault::{self, Remedy, Scope};
 use crate::fold::Fold;
-use crate::resume;
+use crate::resume::{self, Stop};
 use crate::transform::assignment::lock;
-use crate::transform::recovery::{recover, stable};
+use crate::transform::recovery::{PAUSE, SETTLING, recover, stable};
 
 /// How long a partition that came in may take until it can be sought in.
 const SEEK: Duration = Duration::from_secs(30);
@@ -35,28 +36,44 @@ impl<F: Fold> Worker<F> {
     }
 
     /// Stops what an abort has taken back though it was acknowledged: N then lies before S for good, and from S on nothing
-    /// would ever emit what lies between. A broker that is fenced while it ends a transaction can skip its markers; the abort
-    /// of that producer's next one then ends both. <https://issues.apache.org/jira/browse/KAFKA-20734>
+    /// would ever emit what lies between. A coordinator can skip the markers of a transaction for partitions whose broker is
+    /// fenced at that moment; the producer's next abort then ends that one, too, wherever it has been.
+    /// <https://issues.apache.org/jira/browse/KAFKA-20734>
     pub(super) fn dispel_doubt(&mut self) -> Result<(), Error> {
         if !self.locked().takes_doubt() {
             return Ok(());
         }
-        let applied: BTreeMap<Partition, NextOffset> =
-            self.locked().owned.values().map(|owned| (owned.partition(), owned.applied())).collect();
-        let partitions: Vec<Partition> = applied.keys().copied().collect();
-        if partitions.is_empty() {
-            return Ok(());
-        }
-        let stamp = self.config.stamp(&*self.fold);
-        for committed in stable(&self.config, &partitions, &self.stop)? {
-            let partition = committed.partition;
-            if resume::is_taken_back(&committed, &stamp, applied[&partition]) {
-                // Brought up anew: a group that tells an earlier offset for a moment is told from one that has it.
-                drop(self.locked().owned.remove(&partition));
-                self.bring_up(partition, 0)?;
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let taken_back = self.taken_back()?;
+            if taken_back.is_empty() || self.stop.is_cancelled() {
+                return Ok(());
             }
+            if Instant::now() >= deadline {
+                return taken_back.into_iter().try_for_each(|(partition, why)| {
+                    drop(self.locked().owned.remove(&partition));
+                    self.halt(partition, 0, why.into())
+                });
+            }
+            tracing::warn!(?taken_back, "asking for the committed offsets again");
+            std::thread::sleep(PAUSE);
         }
-        Ok(())
+    }
+
+    fn taken_back(&self) -> Result<Vec<(Partition, Stop)>, Error> {
+        let owned: BTreeMap<Partition, NextOffset> =
+            self.locked().owned.values().map(|owned| (owned.partition(), owned.applied())).collect();
+        if owned.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (partitions, stamp): (Vec<_>, _) = (owned.keys().copied().collect(), self.config.stamp(&*self.fold));
+        let committed = stable(&self.config, &partitions, &self.stop)?;
+        let behind = |committed: Committed| {
+            let (partition, applied) = (committed.partition, owned[&committed.partition]);
+            let why = Stop::Behind { partition, committed: committed.next, applied };
+            resume::is_taken_back(&committed, &stamp, applied).then_some((partition, why))
+        };
+        Ok(committed.into_iter().filter_map(behind).collect())
     }
 
     /// Brings up a partition that has stopped `failures` times in a row.

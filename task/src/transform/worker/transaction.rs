@@ -273,6 +273,8 @@ impl<F: Fold> Worker<F> {
         let owned = {
             let mut work = self.locked();
             work.session = session;
+            // Bringing up asks the same.
+            work.doubt = false;
             std::mem::take(&mut work.owned)
         };
         let partitions: Vec<Partition> = owned.into_keys().collect();
