@@ -3,13 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use hooklog_task::measure::{ABORTED, COMMITTED, TRANSACTIONS};
-use hooklog_test_support::settings::alter;
+use hooklog_test_support::settings::{AS_MADE, TOO_SMALL, alter};
 use hooklog_test_support::{Broker, Feed, Site, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
-/// Smaller than any event, and larger than the markers that end a transaction; and what it is made with.
-const TOO_SMALL: [(&str, &str); 1] = [("max.message.bytes", "150")];
-const AS_MADE: [(&str, &str); 1] = [("max.message.bytes", "2097152")];
 
 #[test]
 fn what_was_folded_in_aborted_transactions_is_folded_again_and_nothing_is_lost_or_doubled() {

@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hooklog_oracle::expected_events;
-use hooklog_test_support::records::{committed, ends};
+use hooklog_test_support::records::{committed, ends, offsets_in_transaction};
 use hooklog_test_support::{Broker, Record, Site, wait_until};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::producer::Producer;
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const ANSWER: Duration = Duration::from_secs(20);
@@ -60,19 +58,8 @@ fn brokers() -> &'static str {
 /// To what `kafka-consumer-groups --reset-offsets` leaves. That waits until the group is empty, for static members the
 /// length of a session; who commits in a transaction and is no member is not asked to.
 fn reset(site: &Site, offsets: &Offsets) {
-    let nobody: BaseConsumer = Broker::shared(HOOKLOG).client().set("group.id", site.group()).create().unwrap();
-    let mut config = Broker::shared(HOOKLOG).client();
     let id = format!("{}stranger", site.topics().prefix());
-    let stranger: BaseProducer = config.set("transactional.id", id).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    for (partition, (offset, metadata)) in offsets {
-        let mut element = list.add_partition(&site.topics().raw(), *partition);
-        element.set_offset(Offset::Offset(*offset)).unwrap();
-        element.set_metadata(metadata);
-    }
-    stranger.init_transactions(ANSWER).unwrap();
-    stranger.begin_transaction().unwrap();
-    stranger.send_offsets_to_transaction(&list, &nobody.group_metadata().unwrap(), ANSWER).unwrap();
+    let stranger = offsets_in_transaction(brokers(), &id, &site.group(), &site.topics().raw(), offsets);
     stranger.commit_transaction(ANSWER).unwrap();
     assert_eq!(&committed(brokers(), &site.group(), &site.topics().raw()), offsets);
 }

@@ -2,21 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hooklog_task::measure::{ABORTED, TRANSACTIONS};
-use hooklog_test_support::records::committed;
-use hooklog_test_support::settings::alter;
+use hooklog_test_support::records::{committed, offsets_in_transaction};
+use hooklog_test_support::settings::{AS_MADE, TOO_SMALL, alter};
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const ANSWER: Duration = Duration::from_secs(30);
-/// Smaller than any event, and larger than the markers that end a transaction; and what it is made with.
-const TOO_SMALL: [(&str, &str); 1] = [("max.message.bytes", "150")];
-const AS_MADE: [(&str, &str); 1] = [("max.message.bytes", "2097152")];
 
 fn ended(up: &Up, outcome: &str) -> f64 {
     up.metric(TRANSACTIONS, &format!("outcome=\"{outcome}\""))
@@ -26,20 +22,10 @@ fn committed_of_0(site: &Site, up: &Up) -> (i64, String) {
     committed(up.brokers(), &site.group(), &site.topics().raw())[&0].clone()
 }
 
-/// A transaction in which partition 0 has this offset and stamp. Only so can somebody who is no member of the group write one.
-fn transaction_of(site: &Site, worker: usize, (next, stamp): (i64, &str)) -> BaseProducer {
-    let mut config = Broker::shared(HOOKLOG).client();
-    let group: BaseConsumer = config.clone().set("group.id", site.group()).create().unwrap();
-    config.set("transactional.id", site.transactional_id(worker)).set("transaction.timeout.ms", "600000");
-    let stranger: BaseProducer = config.create().unwrap();
-    let mut offsets = TopicPartitionList::new();
-    let mut element = offsets.add_partition(&site.topics().raw(), 0);
-    element.set_offset(Offset::Offset(next)).unwrap();
-    element.set_metadata(stamp);
-    stranger.init_transactions(ANSWER).unwrap();
-    stranger.begin_transaction().unwrap();
-    stranger.send_offsets_to_transaction(&offsets, &group.group_metadata().unwrap(), ANSWER).unwrap();
-    stranger
+/// A transaction in which partition 0 has this offset and stamp, under the id of one of the processor's workers.
+fn transaction_of(site: &Site, worker: usize, committed: (i64, String)) -> BaseProducer {
+    let (brokers, id) = (Broker::shared(HOOKLOG).address(), site.transactional_id(worker));
+    offsets_in_transaction(brokers, &id, &site.group(), &site.topics().raw(), &BTreeMap::from([(0, committed)]))
 }
 
 #[test]
@@ -60,7 +46,7 @@ fn an_offset_that_goes_back_stops_its_partition_at_the_next_abort_and_repair_los
         wait_until("transactions are aborted", || (ended(&up, ABORTED) >= before + 6.0).then_some(()));
         (committed_of_0(&site, &up) == known).then_some(known)
     });
-    transaction_of(&site, 99, (next - 1, &stamp)).commit_transaction(ANSWER).unwrap();
+    transaction_of(&site, 99, (next - 1, stamp.clone())).commit_transaction(ANSWER).unwrap();
     let line = up.says("stopped, while others go on");
     assert!(line.contains("partition 0: ") && line.contains("hooklog offsets repair"), "{line}");
     alter(up.brokers(), &events, &AS_MADE);
@@ -91,7 +77,7 @@ fn offsets_that_a_transaction_holds_back_are_let_go_by_repair_when_it_is_told_to
     let (next, stamp) = committed_of_0(&site, &up);
     assert!(up.program.stop().success());
 
-    let open = transaction_of(&site, 3, (next - 1, &stamp));
+    let open = transaction_of(&site, 3, (next - 1, stamp.clone()));
     let shown = site.run(&["offsets", "repair"]);
     assert_ne!(shown.code, Some(0), "{shown:?}");
     assert!(shown.stderr.contains("holds the offsets") && shown.stderr.contains("--apply"), "{shown:?}");

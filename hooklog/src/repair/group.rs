@@ -107,10 +107,19 @@ impl Group {
         Ok(facts.into_iter().map(row).collect())
     }
 
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        (0..self.task.input.partitions.cast_signed()).map(Partition).collect()
+    }
+
+    /// N of each partition that has one, once no transaction holds it back.
+    pub(super) fn stable(&self, patience: Duration) -> Result<Vec<Committed>, hooklog_log::Error> {
+        let task = &self.task;
+        committed::stable(&task.connection, &task.group, &task.input.name, &self.partitions(), patience)
+    }
+
     fn facts(&self) -> Result<Vec<Facts>> {
         let (task, raw) = (&self.task, &self.task.input);
-        let partitions: Vec<Partition> = (0..raw.partitions.cast_signed()).map(Partition).collect();
-        let stable = committed::stable(&task.connection, &task.group, &raw.name, &partitions, PATIENCE)?;
+        let (partitions, stable) = (self.partitions(), self.stable(PATIENCE)?);
         let ends = ends::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let stores = stores(&self.data_dir, task);
         let facts = partitions.into_iter().zip(ends).map(|(partition, input)| Facts {

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use hooklog_log::committed::{self, Committed, listed};
+use hooklog_log::committed::{Committed, listed};
 use hooklog_log::connection::Isolation;
 use hooklog_log::native;
-use hooklog_schemas::{NextOffset, Partition};
+use hooklog_schemas::NextOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
@@ -25,9 +25,7 @@ const BY_ITSELF: Duration = Duration::from_secs(15);
 impl Group {
     /// Whether a transaction that does not end by itself keeps the group's offsets from being read.
     pub(super) fn is_held_back(&self) -> bool {
-        let (task, raw) = (&self.task, &self.task.input);
-        let partitions: Vec<Partition> = (0..raw.partitions.cast_signed()).map(Partition).collect();
-        committed::stable(&task.connection, &task.group, &raw.name, &partitions, BY_ITSELF).is_err()
+        self.stable(BY_ITSELF).is_err()
     }
 
     /// Ends such a transaction of the instance that has this data directory; where that `is_asked_for`, since it writes.
@@ -77,8 +75,8 @@ impl Group {
     /// Offsets for the group, by nobody of its members; aborted with the rest, so what they say does not matter.
     fn touch_offsets(&self, producer: &ThreadedProducer<DefaultProducerContext>) -> Result<()> {
         let offset = |partition| Committed { partition, next: NextOffset::ZERO, metadata: String::new() };
-        let partitions = (0..self.task.input.partitions.cast_signed()).map(Partition);
-        let offsets = listed(&self.task.input.name, &partitions.map(offset).collect::<Vec<_>>())?;
+        let offsets: Vec<_> = self.partitions().into_iter().map(offset).collect();
+        let offsets = listed(&self.task.input.name, &offsets)?;
         let mut config = self.task.connection.reader_config(Isolation::Committed);
         let nobody: BaseConsumer =
             config.set("group.id", &self.task.group).create().map_err(hooklog_log::Error::Client)?;

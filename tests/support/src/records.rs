@@ -8,6 +8,7 @@ use hooklog_oracle::RawRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::wait::{DEADLINE, wait_until};
@@ -96,6 +97,35 @@ pub fn records(brokers: &str, topic: &str) -> Vec<Record> {
     }
     all.sort_by_key(|record| (record.partition, record.offset));
     all
+}
+
+/// An open transaction under `id` with these offsets of `group`, each with its metadata, by partition of `topic`. Only in a
+/// transaction can somebody who is no member of the group write any.
+///
+/// # Panics
+/// The broker refuses.
+#[track_caller]
+pub fn offsets_in_transaction(
+    brokers: &str,
+    id: &str,
+    group: &str,
+    topic: &str,
+    offsets: &BTreeMap<i32, (i64, String)>,
+) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("transactional.id", id).set("transaction.timeout.ms", "600000");
+    let producer: BaseProducer = config.create().expect("a producer");
+    let mut list = TopicPartitionList::new();
+    for (partition, (offset, metadata)) in offsets {
+        let mut element = list.add_partition(topic, *partition);
+        element.set_offset(Offset::Offset(*offset)).expect("an offset");
+        element.set_metadata(metadata);
+    }
+    let group = reader(brokers, group).group_metadata().expect("a group");
+    producer.init_transactions(ANSWER).expect("the id is free");
+    producer.begin_transaction().expect("a transaction");
+    producer.send_offsets_to_transaction(&list, &group, ANSWER).expect("the offsets are taken");
+    producer
 }
 
 /// For each partition of a topic that has one: what `group` has committed, and with which metadata.

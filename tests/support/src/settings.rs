@@ -9,6 +9,10 @@ use rdkafka::admin::{AdminOptions, AlterConfig, ConfigSource, ResourceSpecifier}
 use crate::wait::wait_until;
 
 const ANSWER: Duration = Duration::from_secs(30);
+/// Settings of `events` under which it refuses every event: the limit is larger than the markers that end a transaction.
+pub const TOO_SMALL: [(&str, &str); 1] = [("max.message.bytes", "150")];
+/// The same as `events` is made with.
+pub const AS_MADE: [(&str, &str); 1] = [("max.message.bytes", "2097152")];
 
 /// Sets `changes` of `topic`, leaves its other settings as they are, and waits until the broker says so itself.
 ///
