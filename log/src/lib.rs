@@ -10,12 +10,14 @@
 //! | [`reader`] | one partition from one offset to another |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
+//! | [`hanging`] | transactions that stay open although they count as complete: found, and ended |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
 
 pub mod committed;
 pub mod connection;
 pub mod ends;
 mod error;
+pub mod hanging;
 pub mod native;
 pub mod partitioner;
 pub mod producer;

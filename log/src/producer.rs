@@ -15,10 +15,10 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::native::{self, Class, Failure};
 
-/// How long the coordinator may take to end what an earlier owner of the id left open.
-const INIT: Duration = Duration::from_secs(60);
-/// How long it is waited for without a look at whether that is still wanted.
+/// How long the coordinator is waited for without a look at whether that is still wanted.
 const SLICE: Duration = Duration::from_secs(1);
+/// Between two lines about waiting for it.
+const TELL: Duration = Duration::from_secs(10);
 
 /// A record on its way out.
 pub struct Outgoing<'r> {
@@ -52,10 +52,10 @@ pub struct Transactional {
 
 impl Transactional {
     /// Makes the producer and ends whatever an earlier owner of `id` left open: a barrier after which every committed
-    /// offset of that owner is final. `None` where `is_wanted` says no while it waits.
+    /// offset of that owner is final. Waits for the coordinator as long as `is_wanted` says so, then gives `None`.
     ///
     /// # Errors
-    /// [`Error::Client`] where a property is wrong, [`Error::Producer`] where the coordinator refuses or does not answer.
+    /// [`Error::Client`] where a property is wrong, [`Error::Producer`] where the coordinator refuses.
     pub fn start(
         connection: &Connection,
         id: &str,
@@ -64,14 +64,17 @@ impl Transactional {
     ) -> Result<Option<Transactional>, Error> {
         let producer = properties(connection, id, timeout).create_with_context(Deliveries::default());
         let producer = Transactional { id: id.to_owned(), producer: producer.map_err(Error::Client)?, timeout };
-        let deadline = Instant::now() + INIT;
+        let mut told = Instant::now();
         loop {
             // A call that ran into its time may be made again, and goes on where it was.
             match producer.producer.init_transactions(SLICE).map_err(|error| classed(&error)) {
                 Ok(()) => return Ok(Some(producer)),
                 Err(_) if !is_wanted() => return Ok(None),
-                Err(failure) if failure.class == Class::Retriable && Instant::now() < deadline => {
-                    tracing::debug!(id, %failure, "the coordinator is not ready; asking again");
+                Err(failure) if failure.class == Class::Retriable => {
+                    if told.elapsed() >= TELL {
+                        told = Instant::now();
+                        tracing::warn!(id, %failure, "still waiting for the transaction coordinator");
+                    }
                 }
                 Err(failure) => return Err(Error::Producer { id: id.to_owned(), failure }),
             }
@@ -131,6 +134,14 @@ impl Transactional {
     /// [`Failure`]; the request may still be under way.
     pub fn send_offsets(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<(), Failure> {
         self.producer.send_offsets_to_transaction(offsets, group, self.timeout).map_err(|error| classed(&error))
+    }
+
+    /// Waits until all that is queued is acknowledged or has failed.
+    ///
+    /// # Errors
+    /// [`Failure`] where that takes too long.
+    pub fn flush(&self) -> Result<(), Failure> {
+        native::flush(self.producer.client(), self.timeout)
     }
 
     /// Commits the open transaction.

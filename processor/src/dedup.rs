@@ -37,6 +37,10 @@ impl Fold for Dedup {
         VERSION
     }
 
+    fn window(&self) -> Option<Span> {
+        Some(self.window)
+    }
+
     fn layout(&self) -> Layout {
         Layout(vec![("seen", Kind::Buckets { width: BUCKET, window: self.window })])
     }
@@ -52,6 +56,10 @@ impl Fold for Dedup {
         if !is_duplicate(seen, input.time, self.window) {
             effects.produce.push(self.outgoing(input));
         }
+    }
+
+    fn outputs<'a>(&self, input: &Input<'a>) -> Vec<Record<'a>> {
+        vec![self.outgoing(input)]
     }
 }
 

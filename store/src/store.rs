@@ -1,5 +1,6 @@
 //! One store: a RocksDB with the fold of a log prefix and the position of that prefix.
 
+mod emissions;
 mod hash;
 mod read;
 
@@ -35,7 +36,8 @@ impl Store {
     pub(crate) fn open(lease: Lease, layout: Layout, wanted: Option<&str>) -> Result<Store, Error> {
         let names = names_on_disk(&lease);
         let plain = layout.families().filter(|f| layout.kind(*f) == Kind::Plain).map(|f| layout.name(f).to_owned());
-        let all: BTreeSet<String> = names.iter().cloned().chain(plain).chain([meta::META.to_owned()]).collect();
+        let ours = [meta::META, meta::EMISSIONS].map(str::to_owned);
+        let all: BTreeSet<String> = names.iter().cloned().chain(plain).chain(ours).collect();
         let families = all.iter().map(|name| (name, lease.family()));
         let db = Db::open_cf_with_opts(&lease.database(), lease.path(), families);
         let db = db.map_err(|source| Error::Rocks { path: lease.path().to_owned(), what: OPEN, source })?;
@@ -61,6 +63,10 @@ impl Store {
     /// [`Error::Rocks`]: the disk is full or failing. What is in memory may then be ahead of the disk: close the store and
     /// open it again before anything is folded.
     pub fn apply(&self, writes: &Writes, positions: &[(Source, Applied)]) -> Result<(), Error> {
+        self.db.write(self.batch_of(writes, positions)?).map_err(self.failed("apply"))
+    }
+
+    fn batch_of(&self, writes: &Writes, positions: &[(Source, Applied)]) -> Result<WriteBatch, Error> {
         let mut batch = WriteBatch::default();
         let mut handle = None;
         // In the order of their keys, which a memtable takes in faster; of equal keys the later one stays the later one.
@@ -77,7 +83,7 @@ impl Store {
         for (source, applied) in positions {
             batch.put_cf(&meta, meta::applied_key(source), applied.to_bytes());
         }
-        self.db.write(batch).map_err(self.failed("apply"))
+        Ok(batch)
     }
 
     /// Drops the buckets in which nothing can matter any more at log time `clock`, and says how many went. The position
@@ -104,7 +110,7 @@ impl Store {
     /// # Errors
     /// [`Error::Rocks`].
     pub fn flush(&self) -> Result<(), Error> {
-        let mut names = vec![meta::META.to_owned()];
+        let mut names = vec![meta::META.to_owned(), meta::EMISSIONS.to_owned()];
         for family in self.layout.families() {
             match self.layout.kind(family) {
                 Kind::Plain => names.push(self.layout.name(family).to_owned()),

@@ -28,15 +28,6 @@ pub enum Error {
     /// Going on would double or lose events.
     #[error(transparent)]
     Stop(#[from] Stop),
-    /// The committed offsets stay unknown.
-    #[error(
-        "{error}. Where Kafka answers otherwise, a transaction that nobody ends holds the group's offsets back: stop every `hooklog up` and `hooklog process`, end it with `hooklog offsets repair --apply`, start again and look with `hooklog audit --wait`"
-    )]
-    HeldBack {
-        /// What the last question came to.
-        #[source]
-        error: hooklog_log::Error,
-    },
     /// The input has a hole.
     #[error(
         "partition {partition}: expected offset {expected} and got {found}: records are missing from `raw`, or something wrote to it in transactions. Nothing was skipped; restore the topic, or see `hooklog offsets repair`"
@@ -88,6 +79,16 @@ impl Error {
         Error::Consumer(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId))
     }
 
+    /// Whether it passes by itself once Kafka answers again: whoever waits may go on.
+    pub(crate) fn is_passing(&self) -> bool {
+        use hooklog_log::Error as Log;
+        matches!(
+            self,
+            Error::Log(Log::Unreachable { .. } | Log::Read { .. } | Log::Native { .. })
+                | Error::Consumer(KafkaError::Seek(_))
+        )
+    }
+
     /// Whether somebody else has our place in the group: another owner of the instance id, or we ourselves. A coordinator
     /// that dies and comes back can take the repeated request of a static member for one more member.
     pub(crate) fn is_fenced(&self) -> bool {
@@ -124,6 +125,18 @@ mod tests {
         let refused = RDKafkaErrorCode::GroupAuthorizationFailed;
         assert!(!Error::Consumer(KafkaError::MessageConsumption(refused)).is_fenced());
         assert!(!Error::ToldToStop.is_fenced());
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_answer_ends_no_task() {
+        let unreachable = hooklog_log::Error::Unreachable {
+            brokers: String::new(),
+            what: "",
+            source: KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure),
+        };
+        assert!(Error::Log(unreachable).is_passing());
+        assert!(Error::Consumer(KafkaError::Seek(String::new())).is_passing());
+        assert!(!Error::fenced().is_passing() && !Error::ToldToStop.is_passing());
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Whom an error concerns, and what follows for a partition that has one. Pure.
+//! Whom an error concerns, and what follows for a partition that has one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
@@ -34,7 +36,6 @@ pub(crate) fn scope(error: &Error) -> Scope {
     match error {
         Error::Store(_) | Error::Stop(_) | Error::Gap { .. } | Error::BrokerClock { .. } => Scope::Partition,
         Error::Log(_)
-        | Error::HeldBack { .. }
         | Error::Consumer(_)
         | Error::Contended { .. }
         | Error::OtherLog { .. }
@@ -54,6 +55,15 @@ pub(crate) fn remedy(error: &Error) -> Remedy {
             Remedy::After(Duration::from_millis(too_far.unsigned_abs()))
         }
         _ => Remedy::Wait,
+    }
+}
+
+/// Waits before something is tried again, no longer than `stop` allows.
+pub(crate) fn rest(pause: Duration, stop: &CancellationToken) {
+    const LOOK: Duration = Duration::from_millis(5);
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !stop.is_cancelled() {
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use hooklog_schemas::{Millis, Partition};
+use hooklog_schemas::ids::Span;
+use hooklog_schemas::{Millis, Offset, Partition};
 use hooklog_store::{Error as StoreError, Family, Keys, Layout, Store};
 
 use crate::input::Input;
@@ -18,10 +19,20 @@ pub trait Fold: Send + Sync + 'static {
     fn version(&self) -> u32;
     /// The families of the fold's store.
     fn layout(&self) -> Layout;
+    /// For how long, in stream time, a record matters to later ones; for ever where there is nothing.
+    fn window(&self) -> Option<Span> {
+        None
+    }
     /// Asks for the keys that folding `input` will look at, always the same ones for the same record.
     fn reads(&self, input: &Input<'_>, keys: &mut Keys);
     /// Folds one record: `view.get(n)` is the value of the `n`th key that it asked for.
     fn fold<'a>(&self, input: &Input<'a>, view: &mut View<'_>, effects: &mut Effects<'a>);
+    /// What `input` emits, if it is one that emits: a function of the record alone, so that an output which Kafka lost can be
+    /// made again. A fold without outputs has nothing to say.
+    fn outputs<'a>(&self, input: &Input<'a>) -> Vec<Record<'a>> {
+        let _ = input;
+        Vec::new()
+    }
 }
 
 /// A record to produce.
@@ -44,6 +55,8 @@ pub struct Record<'a> {
 pub struct Effects<'a> {
     /// Records to produce, in order.
     pub produce: Vec<Record<'a>>,
+    /// The input's offset of each of them; noted by the engine.
+    pub(crate) origins: Vec<Offset>,
 }
 
 /// What a fold sees of its store: the values that it asked for, under what it has written since.
@@ -104,6 +117,7 @@ pub(crate) fn step<'a, F: Fold>(
     for (input, first) in batch.iter().zip(firsts) {
         let mut view = View { overlay: &mut *overlay, keys: &keys, values: &values, first };
         fold.fold(input, &mut view, &mut effects);
+        effects.origins.resize(effects.produce.len(), input.offset);
     }
     Ok(effects)
 }

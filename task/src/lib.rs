@@ -6,6 +6,8 @@
 //! | [`fold`] | the pure step: what a record asks for, what comes of it |
 //! | [`input`] | a record as a fold sees it |
 //! | [`resume`] | where to go on after a start, as a plan that is decided before anything is done |
+//! | [`owed`] | which outputs the output topic lacks |
+//! | [`verification`] | when outputs are in the output topic for good |
 //! | [`pace`] | when a transaction has waited long enough |
 //! | [`outcome`] | what an error leaves behind, and so what must follow |
 //! | [`measure`] | metrics: names and labels |
@@ -21,10 +23,12 @@ pub mod materialise;
 pub mod measure;
 pub mod outcome;
 mod overlay;
+pub mod owed;
 pub mod pace;
 pub mod progress;
 pub mod resume;
 pub mod transform;
+pub mod verification;
 
 pub use error::Error;
 pub use fold::{Effects, Fold, Record, View};

@@ -23,6 +23,10 @@ pub const TRANSACTIONS: &str = "hooklog_task_transactions_total";
 pub const COMMIT_SECONDS: &str = "hooklog_task_commit_seconds";
 /// Counter, label [`TASK`]: producers that were renewed, since the outcome of a transaction was unknown.
 pub const RENEWALS: &str = "hooklog_task_producer_renewals_total";
+/// Counter, label [`TASK`]: outputs of acknowledged commits that Kafka had lost, and that were emitted again.
+pub const REEMITTED: &str = "hooklog_task_reemitted_total";
+/// Counter, label [`TASK`]: times that a transaction was found open where none could be, and was ended.
+pub const HANGING: &str = "hooklog_task_hanging_transactions_total";
 
 /// Label: `processor` or `projector`.
 pub const TASK: &str = "task";
@@ -48,6 +52,8 @@ pub fn describe() {
     describe_counter!(TRANSACTIONS, Unit::Count, "Transactions, by task and outcome");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "From sending the offsets to the commit that is known");
     describe_counter!(RENEWALS, Unit::Count, "Producers renewed since the outcome of a transaction was unknown");
+    describe_counter!(REEMITTED, Unit::Count, "Outputs of acknowledged commits that Kafka had lost, emitted again");
+    describe_counter!(HANGING, Unit::Count, "Times that a transaction was found hanging and was ended");
 }
 
 pub(crate) fn committed(task: &'static str, took: Duration) {
@@ -61,6 +67,14 @@ pub(crate) fn ended(task: &'static str, outcome: &'static str) {
 
 pub(crate) fn renewed(task: &'static str) {
     counter!(RENEWALS, TASK => task).increment(1);
+}
+
+pub(crate) fn reemitted(task: &'static str, outputs: u64) {
+    counter!(REEMITTED, TASK => task).increment(outputs);
+}
+
+pub(crate) fn hanging(task: &'static str) {
+    counter!(HANGING, TASK => task).increment(1);
 }
 
 /// `folded` records of a partition are in the store, and so many came of them; nothing for a task without outputs.

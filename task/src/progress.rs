@@ -37,6 +37,8 @@ struct Shared {
     all: BTreeMap<Partition, Standing>,
     /// Why those stopped that did.
     stopped: BTreeMap<Partition, String>,
+    /// What the whole task waits for.
+    waiting: Option<String>,
 }
 
 impl Progress {
@@ -60,15 +62,24 @@ impl Progress {
         self.lock().stopped.clone()
     }
 
+    /// What the whole task waits for, such as a cluster that does not answer.
+    pub fn waiting_for(&self) -> Option<String> {
+        self.lock().waiting.clone()
+    }
+
+    pub(crate) fn set_waiting(&self, why: Option<String>) {
+        self.lock().waiting = why;
+    }
+
     /// Whether there is at least one partition, and none is being restored or stopped.
     pub fn is_ready(&self) -> bool {
-        let Shared { all, stopped } = &*self.lock();
-        !all.is_empty() && stopped.is_empty() && all.values().all(|standing| !standing.restoring)
+        let Shared { all, stopped, waiting } = &*self.lock();
+        waiting.is_none() && !all.is_empty() && stopped.is_empty() && all.values().all(|standing| !standing.restoring)
     }
 
     /// Whether there are partitions, and all are stopped.
     pub(crate) fn is_all_stopped(&self) -> bool {
-        let Shared { all, stopped } = &*self.lock();
+        let Shared { all, stopped, .. } = &*self.lock();
         !all.is_empty() && all.keys().all(|partition| stopped.contains_key(partition))
     }
 
@@ -174,6 +185,17 @@ mod tests {
         assert!(!progress.is_ready());
         progress.gone(B);
         assert!(progress.is_ready(), "what is not ours any more keeps nobody waiting");
+    }
+
+    #[test]
+    fn a_task_that_waits_for_its_cluster_is_not_ready() {
+        let progress = Progress::of("test");
+        live(&progress, A);
+        progress.set_waiting(Some("no broker answers".to_owned()));
+        assert!(!progress.is_ready());
+        assert_eq!(progress.waiting_for().as_deref(), Some("no broker answers"));
+        progress.set_waiting(None);
+        assert!(progress.is_ready());
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! Where a transforming task goes on after a start: decided from facts, before anything is done. Pure.
+//! Where a transforming task goes on after a start or an abort: decided from facts, before anything is done. Pure.
 //!
-//! S is what the store holds, N what the group has committed. Outputs up to N are in the log for good, so between S and N
-//! only the store has to follow; from N on everything is new. N is believed only where our stamp says that it counts in
-//! this log and was committed by this fold; Kafka forgets offsets and people reset them.
+//! S is what the store holds, N what the group has committed. N is believed only where our stamp says that it counts in this
+//! log and was committed by this fold: Kafka forgets offsets and people reset them. Neither proves that the outputs before it
+//! are committed (see [`crate::owed`]), and outputs may be committed beyond both: a commit whose answer was lost, or one whose
+//! end marker reached some partitions only. So the task goes on behind the latest of S, N and the outputs, and what is owed of
+//! the outputs before that is emitted first.
 
 use std::str::FromStr;
 
 use hooklog_log::committed::Committed;
 use hooklog_log::ends::Ends;
-use hooklog_schemas::{NextOffset, Offset, Partition, Stamp};
+use hooklog_schemas::ids::Span;
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
 use thiserror::Error;
 
 /// What is known of one partition before its plan is made.
@@ -31,8 +34,10 @@ pub struct Facts {
 pub struct Resume {
     /// Roll the store forward from here, effects suppressed ...
     pub from: NextOffset,
-    /// ... up to here, N; then go on with effects.
+    /// ... up to here; then go on with effects.
     pub until: NextOffset,
+    /// Whether the group's offset has to be committed anew: it is not `until`, or not ours.
+    pub commits: bool,
 }
 
 /// Whether N can be believed.
@@ -49,7 +54,7 @@ pub enum Trust {
 pub enum Stop {
     /// The group stands before the store.
     #[error(
-        "partition {partition}: the group's offset {committed} lies before what is in the store ({applied}): it was set back, or Kafka took a commit back; going on would double events or lose them. See `hooklog offsets repair`"
+        "partition {partition}: the group's offset {committed} lies before offsets that were committed for good (the store holds {applied}): somebody set it back. Going on there would double events. See `hooklog offsets repair`"
     )]
     Behind {
         /// The partition.
@@ -83,6 +88,18 @@ pub enum Stop {
         /// The first record that is left.
         earliest: NextOffset,
     },
+    /// Records that the store has to know of are gone.
+    #[error(
+        "partition {partition}: raw begins at {earliest}, and the store holds only what is before {applied}: the records in between were deleted, and some are younger than the dedup window, so repeats of them would be emitted again. Restore the store from a backup; or accept that with `hooklog offsets repair --apply`"
+    )]
+    Truncated {
+        /// The partition.
+        partition: Partition,
+        /// S.
+        applied: NextOffset,
+        /// The first record that is left.
+        earliest: NextOffset,
+    },
 }
 
 /// Whether the committed offset of `facts` is one of ours.
@@ -97,12 +114,6 @@ fn is_stamped(committed: &Committed, stamp: &Stamp) -> bool {
     Stamp::from_str(&committed.metadata).as_ref() == Ok(stamp)
 }
 
-/// Whether `committed`, read while nothing is open, says that what the store holds was never committed, though it was
-/// acknowledged. Somebody else's offset says nothing: the next commit replaces it.
-pub fn is_taken_back(committed: &Committed, stamp: &Stamp, applied: NextOffset) -> bool {
-    is_stamped(committed, stamp) && committed.next < applied
-}
-
 /// N where no offset can be believed: the larger of S and one past the highest input position among the outputs. What came
 /// after that in the log was duplicates, and folding those again emits nothing.
 pub fn rebuilt(facts: &Facts, highest_output: Option<Offset>) -> NextOffset {
@@ -110,24 +121,46 @@ pub fn rebuilt(facts: &Facts, highest_output: Option<Offset>) -> NextOffset {
     facts.applied.max(emitted)
 }
 
-/// The plan for a partition whose N is `next`.
+/// The plan, where `highest_output` is the latest record that has an output, and all outputs of records before `verified` are
+/// known to be there for good.
 ///
 /// # Errors
 /// [`Stop`] where going on would double or lose events.
-pub fn plan(facts: &Facts, next: NextOffset) -> Result<Resume, Stop> {
+pub fn plan(facts: &Facts, highest_output: Option<Offset>, verified: Option<NextOffset>) -> Result<Resume, Stop> {
     let Facts { partition, applied, input, .. } = *facts;
-    let furthest = applied.max(next);
-    if furthest > input.end {
-        return Err(Stop::Beyond { partition, position: furthest, end: input.end });
+    let known = rebuilt(facts, highest_output);
+    let (until, commits) = match trust(facts) {
+        Trust::Stamped(next) => {
+            let is_verified = |verified| next >= verified;
+            // A commit that was taken back leaves N between what is verified and S. Anything else is somebody's doing.
+            if next < applied && !verified.is_some_and(is_verified) {
+                return Err(Stop::Behind { partition, committed: next, applied });
+            }
+            let until = emitted(applied, highest_output).max(next);
+            (until, until != next)
+        }
+        Trust::Unknown => (known, known > input.earliest),
+    };
+    if until > input.end {
+        return Err(Stop::Beyond { partition, position: until, end: input.end });
     }
-    if next < applied {
-        return Err(Stop::Behind { partition, committed: next, applied });
+    if until < input.earliest {
+        return Err(Stop::Deleted { partition, next: until, earliest: input.earliest });
     }
-    if next < input.earliest {
-        return Err(Stop::Deleted { partition, next, earliest: input.earliest });
-    }
-    // What expired before S..N was rolled over is older than the window, which raw outlives: see provision.
-    Ok(Resume { from: applied.max(input.earliest), until: next })
+    Ok(Resume { from: applied.max(input.earliest), until, commits })
+}
+
+fn emitted(applied: NextOffset, highest_output: Option<Offset>) -> NextOffset {
+    highest_output.map_or(applied, |highest| highest.next().max(applied))
+}
+
+/// Whether rolling a store forward by `resume` passes over records that are gone, and that the store must know of: `first` is
+/// the time of the first record that is left, and `next` that of the first one that is decided anew. Where the task never took
+/// anything in, nothing is missed.
+pub fn passes_over_window(facts: &Facts, resume: &Resume, window: Span, first: Millis, next: Millis) -> bool {
+    let passes_over = facts.applied < facts.input.earliest;
+    let has_begun = facts.applied > NextOffset::ZERO || resume.until > facts.input.earliest;
+    passes_over && has_begun && first > next.before(window)
 }
 
 #[cfg(test)]
@@ -154,8 +187,13 @@ mod tests {
         }
     }
 
-    fn resume(from: i64, until: i64) -> Result<Resume, Stop> {
-        Ok(Resume { from: NextOffset(from), until: NextOffset(until) })
+    /// A plan without any output, and nothing verified.
+    fn plain(applied: i64, earliest: i64, end: i64, committed: i64) -> Result<Resume, Stop> {
+        plan(&facts(applied, earliest, end, Some((committed, &stamp().to_string()))), None, None)
+    }
+
+    fn resume(from: i64, until: i64, commits: bool) -> Result<Resume, Stop> {
+        Ok(Resume { from: NextOffset(from), until: NextOffset(until), commits })
     }
 
     #[test]
@@ -169,24 +207,52 @@ mod tests {
     }
 
     #[test]
-    fn only_an_offset_of_ours_before_the_store_says_that_a_commit_is_gone() {
-        let committed = |next, metadata: &str| Committed {
-            partition: Partition(0),
-            next: NextOffset(next),
-            metadata: metadata.to_owned(),
-        };
-        let ours = stamp().to_string();
-        assert!(is_taken_back(&committed(6, &ours), &stamp(), NextOffset(7)));
-        assert!(!is_taken_back(&committed(7, &ours), &stamp(), NextOffset(7)));
-        assert!(!is_taken_back(&committed(8, &ours), &stamp(), NextOffset(7)));
-        assert!(!is_taken_back(&committed(6, ""), &stamp(), NextOffset(7)));
+    fn a_store_that_is_behind_is_rolled_forward() {
+        assert_eq!(plain(3, 0, 9, 7), resume(3, 7, false));
+        assert_eq!(plain(7, 0, 9, 7), resume(7, 7, false));
+        assert_eq!(plain(0, 4, 9, 7), resume(4, 7, false));
     }
 
     #[test]
-    fn a_store_that_is_behind_is_rolled_forward() {
-        assert_eq!(plan(&facts(3, 0, 9, None), NextOffset(7)), resume(3, 7));
-        assert_eq!(plan(&facts(7, 0, 9, None), NextOffset(7)), resume(7, 7));
-        assert_eq!(plan(&facts(0, 4, 9, None), NextOffset(7)), resume(4, 7));
+    fn a_committed_offset_that_regressed_is_committed_again_and_one_that_was_set_back_stops() {
+        let ours = stamp().to_string();
+        let regressed = facts(7, 0, 9, Some((5, &ours)));
+        assert_eq!(plan(&regressed, None, Some(NextOffset(5))), resume(7, 7, true));
+        assert_eq!(plan(&regressed, None, Some(NextOffset(2))), resume(7, 7, true));
+        assert!(matches!(plan(&regressed, None, Some(NextOffset(6))), Err(Stop::Behind { .. })));
+        assert!(matches!(plan(&regressed, None, None), Err(Stop::Behind { .. })));
+    }
+
+    #[test]
+    fn outputs_beyond_the_committed_offset_are_never_emitted_again() {
+        let ours = stamp().to_string();
+        let committed = facts(3, 0, 9, Some((4, &ours)));
+        assert_eq!(plan(&committed, Some(Offset(6)), None), resume(3, 7, true));
+        assert_eq!(plan(&committed, Some(Offset(3)), None), resume(3, 4, false));
+        assert_eq!(plan(&facts(0, 0, 9, Some((4, &ours))), Some(Offset(6)), None), resume(0, 7, true), "store lost");
+    }
+
+    #[test]
+    fn a_first_start_commits_nothing_and_one_without_offsets_commits_what_it_finds() {
+        assert_eq!(plan(&facts(0, 0, 9, None), None, None), resume(0, 0, false));
+        assert_eq!(plan(&facts(0, 4, 9, None), None, None), resume(4, 4, false));
+        assert_eq!(plan(&facts(5, 0, 9, None), Some(Offset(7)), None), resume(5, 8, true));
+        assert_eq!(plan(&facts(5, 0, 9, Some((0, ""))), None, Some(NextOffset(5))), resume(5, 5, true));
+    }
+
+    #[test]
+    fn deleted_records_that_the_window_still_needs_stop_a_store_that_lacks_them() {
+        let (window, hour) = (Span(100), |facts: &Facts, first, next| {
+            let plan = plan(facts, None, None).unwrap();
+            passes_over_window(facts, &plan, Span(100), Millis(first), Millis(next))
+        });
+        let ours = stamp().to_string();
+        let lost = facts(0, 4, 9, Some((7, &ours)));
+        assert!(hour(&lost, 1000, 1099), "one of {window:?} ago may have been repeated");
+        assert!(!hour(&lost, 1000, 1100), "all that is gone is older than the window");
+        assert!(!hour(&facts(4, 4, 9, Some((7, &ours))), 1000, 1000), "nothing is missed");
+        assert!(!hour(&facts(0, 4, 9, None), 1000, 1000), "a first start on an old log");
+        assert!(hour(&facts(2, 4, 9, Some((4, &ours))), 1000, 1000), "a store of before");
     }
 
     #[test]
@@ -199,24 +265,31 @@ mod tests {
 
     #[test]
     fn what_would_double_or_lose_events_stops() {
-        assert!(matches!(plan(&facts(7, 0, 9, None), NextOffset(3)), Err(Stop::Behind { .. })));
-        assert!(matches!(plan(&facts(0, 0, 9, None), NextOffset(10)), Err(Stop::Beyond { .. })));
-        assert!(matches!(plan(&facts(10, 0, 9, None), NextOffset(9)), Err(Stop::Beyond { .. })));
-        assert!(matches!(plan(&facts(0, 4, 9, None), NextOffset(3)), Err(Stop::Deleted { .. })));
+        assert!(matches!(plain(7, 0, 9, 3), Err(Stop::Behind { .. })));
+        assert!(matches!(plain(0, 0, 9, 10), Err(Stop::Beyond { .. })));
+        assert!(matches!(plan(&facts(10, 0, 9, None), None, None), Err(Stop::Beyond { .. })));
+        assert!(matches!(plan(&facts(0, 0, 9, None), Some(Offset(9)), None), Err(Stop::Beyond { .. })));
+        assert!(matches!(plain(0, 4, 9, 3), Err(Stop::Deleted { .. })));
     }
 
     #[test]
     fn every_stop_names_the_way_out() {
-        for stop in [plan(&facts(7, 0, 9, None), NextOffset(3)), plan(&facts(0, 0, 9, None), NextOffset(10))] {
+        for stop in [plain(7, 0, 9, 3), plain(0, 0, 9, 10)] {
             assert!(stop.unwrap_err().to_string().contains("hooklog offsets repair"));
         }
     }
 
     proptest! {
         #[test]
-        fn no_plan_skips_a_record_or_emits_one_again(applied in 0_i64..20, earliest in 0_i64..20, end in 0_i64..20, next in 0_i64..20) {
-            if let Ok(plan) = plan(&facts(applied, earliest, end, None), NextOffset(next)) {
-                prop_assert_eq!(plan.until, NextOffset(next));
+        fn no_plan_skips_a_record_or_emits_one_again(
+            applied in 0_i64..20, earliest in 0_i64..20, end in 0_i64..20, next in 0_i64..20,
+            highest in proptest::option::of(0_i64..20), verified in proptest::option::of(0_i64..20),
+        ) {
+            let facts = facts(applied, earliest, end, Some((next, &stamp().to_string())));
+            if let Ok(plan) = plan(&facts, highest.map(Offset), verified.map(NextOffset)) {
+                let emitted = highest.map_or(0, |highest| highest + 1);
+                prop_assert_eq!(plan.until, NextOffset(next.max(applied).max(emitted)));
+                prop_assert_eq!(plan.commits, plan.until != NextOffset(next));
                 prop_assert!(plan.from <= plan.until && plan.until <= NextOffset(end));
                 prop_assert!(plan.from == NextOffset(applied) || plan.from == NextOffset(earliest) && applied < earliest);
             }

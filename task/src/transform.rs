@@ -1,13 +1,17 @@
 //! Tasks with outputs: a consumer group's workers, each one thread with one consumer and one transactional producer.
 //!
 //! One transaction covers all partitions of a worker: outputs first, offsets last. The store is written after the commit is
-//! known. Whatever dies in between, the next start finds S (in the store) at or before N (committed), folds what lies
-//! between with its effects suppressed, and goes on. A partition that must not go on stops alone ([`crate::progress`] tells).
+//! known. Whatever dies in between, the next start finds what the store holds, what is committed and which outputs are there,
+//! folds what the store lacks with its effects suppressed, emits what the outputs lack, and goes on. A partition that must not
+//! go on stops alone ([`crate::progress`] tells).
 
 mod assignment;
 mod due;
+mod hanging;
+mod observer;
 mod outputs;
 mod owned;
+mod present;
 mod recovery;
 mod session;
 mod waiting;
@@ -25,11 +29,13 @@ use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::fault;
 use crate::fold::Fold;
 use crate::measure;
 use crate::outcome::Renewals;
 use crate::pace::Pace;
 use crate::progress::Progress;
+use observer::Observed;
 use session::Session;
 use worker::Worker;
 
@@ -98,13 +104,20 @@ pub fn run<F: Fold>(
         Err(Error::ToldToStop) => return Ok(()),
         started => started?,
     };
+    match hanging::end_those_of_former_workers(&config, &stop) {
+        Err(Error::ToldToStop) => return Ok(()),
+        ended => ended?,
+    }
+    let observed = Observed::default();
+    let observer = observed.start(Arc::clone(&config), stop.clone())?;
     let spawn = |(n, session)| {
-        let (fold, config, progress, stop) = (Arc::clone(&fold), Arc::clone(&config), progress.clone(), stop.clone());
+        let (fold, progress, stop) = (Arc::clone(&fold), progress.clone(), stop.clone());
+        let (config, observed) = (Arc::clone(&config), observed.clone());
         let name = format!("{}-{n}", config.group);
         let work = move || {
             // Dropped on a panic too, so that siblings never wait for a thread that is gone.
             let _ends_the_others = stop.clone().drop_guard();
-            match keep_working(session, &fold, &config, &progress, &stop) {
+            match keep_working(session, &fold, &config, &progress, &observed, &stop) {
                 Err(Error::ToldToStop) => Ok(()),
                 ended => ended,
             }
@@ -112,7 +125,9 @@ pub fn run<F: Fold>(
         thread::Builder::new().name(name).spawn(work).map_err(Error::Thread)
     };
     let threads: Vec<_> = sessions.into_iter().enumerate().map(spawn).collect();
-    threads.into_iter().map(|thread| joined(thread, &config.group)).fold(Ok(()), Result::and)
+    let outcome = threads.into_iter().map(|thread| joined(thread, &config.group)).fold(Ok(()), Result::and);
+    stop.cancel();
+    outcome.and(observer.join().map_err(|_| Error::Panicked(config.group.clone())))
 }
 
 /// The producers of all workers, before the first of them joins the group: members that come one after the other make a
@@ -127,25 +142,34 @@ fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, E
 }
 
 /// A worker, and another one in its place where the group has given that away: after a broker's death that may have been to
-/// nobody. A second owner of the instance id looks the same, except that it does not stop.
+/// nobody. A second owner of the instance id looks the same, except that it does not stop. A cluster that does not answer is
+/// waited for as long as it takes.
 fn keep_working<F: Fold>(
     mut session: Session,
     fold: &Arc<F>,
     config: &Arc<Config>,
     progress: &Progress,
+    observed: &Observed,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let mut renewals = Renewals::default();
+    let (mut renewals, mut waits) = (Renewals::default(), 0);
     loop {
         let id = session.id().to_owned();
         let (fold, progress, shared) = (Arc::clone(fold), progress.clone(), Arc::clone(config));
-        let mut worker = Worker::start(session, renewals, fold, shared, progress, stop.clone())?;
+        let mut worker =
+            Worker::start(session, renewals, fold, shared, progress.clone(), observed.clone(), stop.clone())?;
         let ended = worker.run();
+        waits = if worker.has_restored() { 1 } else { waits + 1 };
         // Its place in the group must be free before it is taken again.
         renewals = worker.into_renewals();
         match ended {
             Err(why) if why.is_fenced() && renewals.allow(Instant::now()) => {
                 tracing::warn!(id, "{why}. Taking the place in the group again");
+            }
+            Err(why) if why.is_passing() => {
+                tracing::warn!(id, "{why}. Waiting for Kafka, then going on");
+                progress.set_waiting(Some(why.to_string()));
+                fault::rest(fault::pause(waits), stop);
             }
             ended => return ended,
         }

@@ -1,7 +1,8 @@
 use hooklog_schemas::ids::Span;
-use hooklog_schemas::{NextOffset, Partition};
+use hooklog_schemas::{NextOffset, Offset, Partition};
 
 use super::*;
+use crate::emission::{Emission, Verified};
 use crate::registry::Registry;
 use crate::writes::Keys;
 
@@ -198,4 +199,51 @@ fn what_a_crash_left_of_a_discarded_store_is_in_nobodys_way() {
     registry.discard(&path).unwrap();
     assert!(!left.exists() && !path.exists());
     registry.discard(&path).unwrap();
+}
+
+fn emission(from: i64, outputs: &[(i64, i32)]) -> Emission {
+    let outputs = outputs.iter().map(|(offset, partition)| (Offset(*offset), Partition(*partition))).collect();
+    Emission { from: NextOffset(from), stream_time: day(1), outputs }
+}
+
+#[test]
+fn what_batches_emitted_is_remembered_with_their_position_until_it_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = registry().open(&dir.path().join("store"), layout(), "test 1").unwrap();
+    let other = Source { partition: Partition(21), ..source() };
+    let at = |next| Applied { next: NextOffset(next), clock: day(3) };
+    let apply = |source: &Source, next, emission: Option<&Emission>| {
+        store.apply_emitting(&Writes::default(), (source, at(next)), emission).unwrap();
+    };
+    let (first, second, third) = (emission(0, &[(0, 3), (4, 0)]), emission(5, &[(5, 1)]), emission(300, &[(300, 2)]));
+    apply(&source(), 5, Some(&first));
+    apply(&source(), 300, Some(&second));
+    apply(&source(), 301, Some(&third));
+    apply(&source(), 302, Some(&emission(301, &[])));
+    apply(&other, 7, Some(&emission(0, &[(6, 3)])));
+    assert_eq!(store.applied(&source()).unwrap(), at(302));
+    assert_eq!(store.emissions(&source(), NextOffset::ZERO).unwrap(), [first, second.clone(), third.clone()]);
+    assert_eq!(store.emissions(&source(), NextOffset(5)).unwrap(), [second, third.clone()]);
+
+    assert_eq!(store.verified(&source()).unwrap(), None);
+    let verified = Verified { next: NextOffset(300), outputs: vec![NextOffset(8); 4] };
+    store.set_verified(&source(), &verified).unwrap();
+    assert_eq!(store.verified(&source()).unwrap(), Some(verified));
+    assert_eq!(store.emissions(&source(), NextOffset::ZERO).unwrap(), [third]);
+    assert_eq!(store.emissions(&other, NextOffset::ZERO).unwrap().len(), 1);
+    assert_eq!(store.verified(&other).unwrap(), None);
+}
+
+#[test]
+fn a_store_of_before_outputs_were_remembered_is_opened_and_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let families = ["meta", "view"].map(|name| rocksdb::ColumnFamilyDescriptor::new(name, Options::default()));
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    drop(Db::open_cf_descriptors(&options, &path, families).unwrap());
+    let store = registry().open(&path, layout(), "test 1").unwrap();
+    assert_eq!(store.emissions(&source(), NextOffset::ZERO).unwrap(), []);
+    assert_eq!(store.verified(&source()).unwrap(), None);
 }

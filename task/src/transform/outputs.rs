@@ -64,7 +64,7 @@ pub(super) fn highest_positions_unless(
             }
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
-            read_chunk(connection, span, log, &mut here, &mut met)?;
+            read_chunk(connection, span, log, &mut here, &mut met, stop)?;
             (to, size) = (from, size * 2);
         }
         found.join(here);
@@ -99,22 +99,58 @@ fn read_chunk(
     log: &str,
     found: &mut Outputs,
     met: &mut BTreeSet<Partition>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    each_output(connection, span, log, stop, |named| match named {
+        Named::OfAnotherLog(named) => found.other_log = Some(named.to_owned()),
+        Named::Ours { position, is_repaired } => {
+            found.note(position.partition, position.offset);
+            if !is_repaired {
+                met.insert(position.partition);
+            }
+        }
+        Named::Nothing => {}
+    })
+}
+
+/// What an output says of its input.
+pub(super) enum Named<'m> {
+    /// A record of the log that was asked for.
+    Ours {
+        position: RawPosition,
+        /// Whether `hooklog repair` wrote it.
+        is_repaired: bool,
+    },
+    OfAnotherLog(&'m str),
+    Nothing,
+}
+
+/// Reads the committed outputs of `span`, and says of each what it names.
+pub(super) fn each_output(
+    connection: &Connection,
+    span: Span,
+    log: &str,
+    stop: &CancellationToken,
+    mut take: impl FnMut(Named<'_>),
 ) -> Result<(), Error> {
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     while let Some(message) = reader.next()? {
-        match (text(&message, header::LOG), text(&message, header::POSITION)) {
-            (Some(named), _) if named != log => found.other_log = Some(named.to_owned()),
-            (Some(_), Some(position)) => {
-                let Ok(position) = RawPosition::from_str(position) else { continue };
-                found.note(position.partition, position.offset);
-                if text(&message, header::REPAIRED).is_none() {
-                    met.insert(position.partition);
-                }
-            }
-            _ => {}
+        if stop.is_cancelled() {
+            return Err(Error::ToldToStop);
         }
+        take(named(&message, log));
     }
     Ok(())
+}
+
+fn named<'m>(message: &'m BorrowedMessage<'_>, log: &str) -> Named<'m> {
+    match (text(message, header::LOG), text(message, header::POSITION).map(RawPosition::from_str)) {
+        (Some(other), _) if other != log => Named::OfAnotherLog(other),
+        (Some(_), Some(Ok(position))) => {
+            Named::Ours { position, is_repaired: text(message, header::REPAIRED).is_some() }
+        }
+        _ => Named::Nothing,
+    }
 }
 
 fn text<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use hooklog_schemas::{Millis, NextOffset, Partition};
-use hooklog_store::{Applied, Error as StoreError, Source, Store};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
+use hooklog_store::{Applied, Emission, Error as StoreError, Source, Store, Verified};
 
 use super::due::Place;
 use crate::error::Error;
@@ -18,7 +18,8 @@ pub(super) struct Owned {
     /// Up to where records are folded, applied or not.
     folded: Applied,
     overlay: Overlay,
-    emitted: u64,
+    /// What is folded and not applied emitted: the input's offset, the output's partition.
+    outputs: Vec<(Offset, Partition)>,
     /// Why nothing more may be folded; it leaves once nothing of it is open.
     fault: Option<Error>,
     dropped_at: Option<Instant>,
@@ -27,8 +28,8 @@ pub(super) struct Owned {
 impl Owned {
     pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
         let applied = store.applied(&source)?;
-        let overlay = Overlay::default();
-        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, fault: None, dropped_at: None })
+        let (overlay, outputs) = (Overlay::default(), Vec::new());
+        Ok(Owned { source, store, applied, folded: applied, overlay, outputs, fault: None, dropped_at: None })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -71,24 +72,48 @@ impl Owned {
         if let Some(last) = batch.last() {
             self.folded = Applied { next: last.offset.next(), clock: last.time };
         }
-        self.emitted += effects.produce.len() as u64;
+        let outputs = effects.origins.iter().zip(&effects.produce);
+        self.outputs.extend(outputs.map(|(origin, record)| (*origin, record.partition)));
         Ok(effects)
     }
 
-    /// Writes what is folded into the store, position and all; how many records that were, and how many they emitted.
+    /// Writes what is folded into the store, with its position and what it emitted; how many records that were, and how
+    /// many they emitted.
     pub(super) fn apply(&mut self) -> Result<(u64, u64), StoreError> {
-        self.store.apply(self.overlay.writes(), &[(self.source.clone(), self.folded)])?;
+        let outputs = std::mem::take(&mut self.outputs);
+        let emission = Emission { from: self.applied.next, stream_time: self.applied.clock, outputs };
+        self.store.apply_emitting(self.overlay.writes(), (&self.source, self.folded), Some(&emission))?;
         let records = (self.folded.next.0 - self.applied.next.0).unsigned_abs();
         self.applied = self.folded;
         self.overlay.clear();
-        Ok((records, std::mem::take(&mut self.emitted)))
+        Ok((records, emission.outputs.len() as u64))
+    }
+
+    /// Forgets the outputs of what is folded: they are known to be there.
+    pub(super) fn forget_outputs(&mut self) {
+        self.outputs.clear();
+    }
+
+    /// Up to where its outputs are verified.
+    pub(super) fn verified(&self) -> Result<Option<Verified>, StoreError> {
+        self.store.verified(&self.source)
+    }
+
+    /// Its outputs are verified up to there.
+    pub(super) fn set_verified(&self, verified: &Verified) -> Result<(), StoreError> {
+        self.store.set_verified(&self.source, verified)
+    }
+
+    /// What the store remembers of its outputs from `from` on.
+    pub(super) fn emissions(&self, from: NextOffset) -> Result<Vec<Emission>, StoreError> {
+        self.store.emissions(&self.source, from)
     }
 
     /// Forgets what is folded and not applied: its transaction was undone, and what was wrong behind it comes again.
     pub(super) fn undo(&mut self) {
         self.folded = self.applied;
         self.overlay.clear();
-        self.emitted = 0;
+        self.outputs.clear();
         self.fault = None;
     }
 

@@ -1,176 +1,218 @@
-//! Brings one partition to where it stood: facts are gathered, the plan is made of them ([`crate::resume`]), and then the
-//! store is rolled forward by the same fold, its effects thrown away.
+//! Restores partitions: facts are gathered, the plan is made of them ([`crate::resume`]), the store is rolled forward by the
+//! same fold, its effects thrown away, and what is owed of the outputs is found ([`crate::owed`]).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hooklog_log::committed::Committed;
+use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
+use hooklog_log::ends;
 use hooklog_log::reader::{Reader, Span};
-use hooklog_log::{committed, ends};
-use hooklog_schemas::{NextOffset, Offset, Partition};
-use hooklog_store::Source;
-use rdkafka::message::Message;
+use hooklog_schemas::ids::Span as Window;
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
+use hooklog_store::{Emission, Source, Verified};
+use rdkafka::message::{Message, OwnedMessage};
 use tokio_util::sync::CancellationToken;
 
+use super::Config;
 use super::owned::Owned;
-use super::{Config, outputs};
+use super::present::{Found, Outputs, Wanted};
 use crate::error::Error;
 use crate::fold::Fold;
-use crate::input::{BATCH_BYTES, Input};
+use crate::input::{self, BATCH_BYTES, Input};
+use crate::owed::owed;
 use crate::progress::Progress;
 use crate::resume::{self, Facts, Resume, Stop, Trust};
 
-/// How long another owner's open transaction may hold up N: its timeout, the broker's clean-up, and room to spare.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long N is asked for at first without a look at whether it is still wanted.
+/// How long the committed offsets are asked for at first without a look at whether they are still wanted.
 const SLICE: Duration = Duration::from_secs(2);
-/// How long an N that lies before S may take to show that it was an earlier one.
-pub(super) const SETTLING: Duration = Duration::from_secs(5);
-pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// Between two lines about waiting for them.
+const TELL: Duration = Duration::from_secs(10);
 /// Records that are applied at once while rolling forward.
 const BATCH: usize = 5_000;
 
-/// Opens the store of `partition` and rolls it forward to N (I5). The partition then goes on at its `applied` offset.
-pub(super) fn recover<F: Fold>(
-    fold: &F,
-    config: &Config,
-    partition: Partition,
-    progress: &Progress,
-    stop: &CancellationToken,
-) -> Result<Owned, Error> {
-    let source = Source { topic: config.input.name.clone(), partition };
-    let store = config.registry.open(&config.store(partition), fold.layout(), &config.kind)?;
-    let mut owned = Owned::new(source, store)?;
-    progress.restoring(partition, owned.applied(), owned.applied());
-    let plan = plan(fold, config, &owned, stop)?;
-    tracing::info!(
-        partition = partition.0,
-        store = owned.applied().0,
-        from = plan.from.0,
-        until = plan.until.0,
-        "resuming"
-    );
-    owned.skip_expired(plan.from);
-    progress.restoring(partition, owned.applied(), plan.until);
-    roll_forward(fold, config, &mut owned, plan.until, progress, stop)?;
-    progress.reached(partition, owned.applied(), 0, 0);
-    progress.live(partition);
-    Ok(owned)
+/// What is known of a partition before it is restored.
+pub(super) struct Known {
+    facts: Facts,
+    found: Found,
 }
 
-/// The plan. An N before S is asked for again for a while: it only grows where nobody resets it and Kafka takes nothing back,
-/// and it costs nothing to be sure.
-fn plan<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
-    let deadline = Instant::now() + SETTLING;
-    loop {
-        match planned(fold, config, owned, stop) {
-            Err(Error::Stop(why @ Stop::Behind { .. })) if Instant::now() < deadline && !stop.is_cancelled() => {
-                tracing::warn!(%why, "asking for the committed offset again");
-                std::thread::sleep(PAUSE);
-            }
-            planned => return planned,
+/// What a restored partition has to commit before anything new is folded.
+#[derive(Debug)]
+pub(super) struct Debt {
+    pub(super) partition: Partition,
+    /// Batches of the input with outputs that the output topic lacks.
+    pub(super) owed: Vec<Emission>,
+    /// The offset to commit, where the group's is another one.
+    pub(super) next: Option<NextOffset>,
+}
+
+pub(super) struct Recovery<'r, F> {
+    pub(super) fold: &'r F,
+    pub(super) config: &'r Config,
+    pub(super) progress: &'r Progress,
+    pub(super) stop: &'r CancellationToken,
+}
+
+impl<F: Fold> Recovery<'_, F> {
+    /// Opens the store of `partition`.
+    pub(super) fn open(&self, partition: Partition) -> Result<Owned, Error> {
+        let source = Source { topic: self.config.input.name.clone(), partition };
+        let store = self.config.registry.open(&self.config.store(partition), self.fold.layout(), &self.config.kind)?;
+        Ok(Owned::new(source, store)?)
+    }
+
+    /// What is known of each of `stores`: S, and up to where its outputs are verified. Nothing of their outputs and offsets
+    /// may be open any more.
+    pub(super) fn look(
+        &self,
+        stores: BTreeMap<Partition, (NextOffset, Option<Verified>)>,
+    ) -> Result<BTreeMap<Partition, Known>, Error> {
+        let Config { connection, input, output, .. } = self.config;
+        let partitions: Vec<Partition> = stores.keys().copied().collect();
+        // N before the ends: an end that is asked for first could lie before an N that was committed in between.
+        let stable = stable(self.config, &partitions, self.stop)?;
+        let inputs = ends::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
+        let outputs = ends::all(connection, &output.name, output.partitions, Isolation::Committed)?;
+        let ends_of = |partition: Partition| inputs[usize::try_from(partition.0).expect("partitions count from 0")];
+        let wanted = |(partition, (_, verified)): (&Partition, &(NextOffset, Option<Verified>))| {
+            (*partition, Wanted { verified: verified.clone(), earliest: ends_of(*partition).earliest })
+        };
+        let wanted = stores.iter().map(wanted).collect();
+        let outputs = Outputs { connection, topic: output, ends: &outputs, log: &input.id.0, stop: self.stop };
+        let mut found = outputs.find(&wanted)?;
+        let known = |(partition, (applied, _))| {
+            let committed = stable.iter().find(|committed| committed.partition == partition).cloned();
+            let (stamp, input) = (self.config.stamp(self.fold), ends_of(partition));
+            let facts = Facts { partition, applied, committed, stamp, input };
+            (partition, Known { facts, found: found.remove(&partition).unwrap_or_default() })
+        };
+        Ok(stores.into_iter().map(known).collect())
+    }
+
+    /// Rolls the store forward (I5). The partition then goes on at its `applied` offset, once its debt is committed.
+    pub(super) fn restore(&self, owned: &mut Owned, known: Known) -> Result<Debt, Error> {
+        let Known { facts, found } = known;
+        let plan = self.plan(&facts, &found, owned)?;
+        let (partition, from, until) = (facts.partition, plan.from, plan.until);
+        tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
+        owned.skip_expired(from);
+        self.progress.restoring(partition, owned.applied(), until);
+        self.roll_forward(owned, until, found.complete_before)?;
+        self.progress.reached(partition, owned.applied(), 0, 0);
+        let remembered = owned.verified()?.map_or(NextOffset::ZERO, |verified| verified.next);
+        let owed = owed(owned.emissions(remembered)?, &found.present);
+        let next = (plan.commits || !owed.is_empty()).then_some(until);
+        Ok(Debt { partition, owed, next })
+    }
+
+    fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<Resume, Error> {
+        if let (Trust::Unknown, Some(other)) = (resume::trust(facts), &found.other_log) {
+            return Err(Error::OtherLog { found: other.clone(), expected: self.config.input.id.0.clone() });
         }
+        let verified = owned.verified()?.map(|verified| verified.next);
+        let plan = resume::plan(facts, found.present.highest(), verified)?;
+        if facts.applied < facts.input.earliest && self.passes_over_window(facts, &plan)? {
+            let (partition, applied, earliest) = (facts.partition, facts.applied, facts.input.earliest);
+            return Err(Stop::Truncated { partition, applied, earliest }.into());
+        }
+        Ok(plan)
+    }
+
+    fn passes_over_window(&self, facts: &Facts, plan: &Resume) -> Result<bool, Error> {
+        let input = facts.input;
+        if input.earliest >= input.end {
+            // Nothing is left that could tell the time: what is gone may be of today.
+            return Ok(resume::passes_over_window(facts, plan, Window(0), Millis(i64::MAX), Millis(0)));
+        }
+        let next = plan.until.offset().min(Offset(input.end.0 - 1));
+        let (first, next) = (self.time_at(facts.partition, input.earliest.offset())?, self.time_at(facts.partition, next)?);
+        let window = self.fold.window().unwrap_or(Window(i64::MAX));
+        Ok(resume::passes_over_window(facts, plan, window, first, next))
+    }
+
+    fn time_at(&self, partition: Partition, offset: Offset) -> Result<Millis, Error> {
+        let (from, to) = (NextOffset(offset.0), offset.next());
+        let span = Span { topic: self.config.input.name.clone(), partition, from, to };
+        let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
+        Ok(reader.next()?.map_or(Millis::MIN, |message| input::time(&message)))
+    }
+
+    /// Folds up to `until` without effects. What was emitted before `complete_before` is there, so it is not remembered.
+    fn roll_forward(&self, owned: &mut Owned, until: NextOffset, complete_before: NextOffset) -> Result<(), Error> {
+        let (partition, from) = (owned.partition(), owned.applied());
+        if from >= until {
+            return Ok(());
+        }
+        let span = Span { topic: self.config.input.name.clone(), partition, from, to: until };
+        let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
+        while owned.applied() < until {
+            if self.stop.is_cancelled() {
+                return Err(Error::ToldToStop);
+            }
+            let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
+            while batch.len() < BATCH && bytes < BATCH_BYTES {
+                let Some(message) = reader.next()? else { break };
+                bytes += message.payload_len();
+                batch.push(message.detach());
+            }
+            self.roll_batch(owned, &batch, until, complete_before)?;
+            self.progress.restoring(partition, owned.applied(), until);
+        }
+        Ok(())
+    }
+
+    fn roll_batch(
+        &self,
+        owned: &mut Owned,
+        batch: &[OwnedMessage],
+        until: NextOffset,
+        complete_before: NextOffset,
+    ) -> Result<(), Error> {
+        let mut clock = owned.clock();
+        let mut inputs = Vec::with_capacity(batch.len());
+        for (message, expected) in batch.iter().zip(owned.applied().0..) {
+            let found = Offset(message.offset());
+            if found != Offset(expected) {
+                return Err(Error::Gap { partition: owned.partition(), expected: NextOffset(expected), found });
+            }
+            let input = Input::read(message, clock);
+            clock = input.time;
+            inputs.push(input);
+        }
+        let Some(last) = inputs.last() else {
+            let (partition, expected) = (owned.partition(), owned.applied());
+            return Err(Error::Gap { partition, expected, found: until.offset() });
+        };
+        let is_complete = last.offset.next() <= complete_before;
+        drop(owned.fold(self.fold, &inputs)?);
+        if is_complete {
+            owned.forget_outputs();
+        }
+        owned.apply()?;
+        Ok(())
     }
 }
 
-fn planned<F: Fold>(fold: &F, config: &Config, owned: &Owned, stop: &CancellationToken) -> Result<Resume, Error> {
-    let partition = owned.partition();
-    let name = &config.input.name;
-    // N before the ends: an end that is asked for first could lie before an N that was committed in between.
-    let committed = stable(config, &[partition], stop)?.pop();
-    let facts = Facts {
-        partition,
-        applied: owned.applied(),
-        committed,
-        stamp: config.stamp(fold),
-        input: ends::of(&config.connection, name, partition, Isolation::Uncommitted)?,
-    };
-    let next = match resume::trust(&facts) {
-        Trust::Stamped(next) => next,
-        Trust::Unknown => resume::rebuilt(&facts, highest_output(config, partition, stop)?),
-    };
-    Ok(resume::plan(&facts, next)?)
-}
-
-/// N of each of `partitions` that has one, once no transaction holds it back. Asked for in slices, so that a task that is
-/// told to stop need not wait for it.
+/// N of each of `partitions` that has one, once no transaction holds it back. Waits for that as long as it takes.
 pub(super) fn stable(
     config: &Config,
     partitions: &[Partition],
     stop: &CancellationToken,
 ) -> Result<Vec<Committed>, Error> {
-    let (deadline, mut slice) = (Instant::now() + PATIENCE, SLICE);
+    let (mut told, mut slice) = (Instant::now(), SLICE);
     loop {
         match committed::stable(&config.connection, &config.group, &config.input.name, partitions, slice) {
             Ok(stable) => return Ok(stable),
             Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
-            Err(error) if Instant::now() >= deadline => return Err(Error::HeldBack { error }),
-            // A cluster that is slow to answer is given longer.
-            Err(_) => slice = (slice * 2).min(ASK),
+            Err(error) => {
+                // A cluster that is slow to answer is given longer.
+                slice = (slice * 2).min(ASK);
+                if told.elapsed() >= TELL {
+                    told = Instant::now();
+                    tracing::warn!(%error, "still waiting for the committed offsets");
+                }
+            }
         }
     }
-}
-
-fn highest_output(config: &Config, partition: Partition, stop: &CancellationToken) -> Result<Option<Offset>, Error> {
-    let (log, wanted) = (&config.input.id.0, BTreeSet::from([partition]));
-    let found = outputs::highest_positions_unless(&config.connection, &config.output, log, &wanted, stop)?;
-    match (found.highest.get(&partition), found.other_log) {
-        (None, Some(other)) => Err(Error::OtherLog { found: other, expected: log.clone() }),
-        (highest, _) => Ok(highest.copied()),
-    }
-}
-
-fn roll_forward<F: Fold>(
-    fold: &F,
-    config: &Config,
-    owned: &mut Owned,
-    until: NextOffset,
-    progress: &Progress,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
-    let (partition, from) = (owned.partition(), owned.applied());
-    let span = Span { topic: config.input.name.clone(), partition, from, to: until };
-    let mut reader = Reader::open(&config.connection, Isolation::Uncommitted, span)?;
-    while owned.applied() < until {
-        if stop.is_cancelled() {
-            return Err(Error::ToldToStop);
-        }
-        let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(message) = reader.next()? else { break };
-            bytes += message.payload_len();
-            batch.push(message.detach());
-        }
-        roll_batch(fold, owned, &batch, until)?;
-        progress.restoring(partition, owned.applied(), until);
-    }
-    Ok(())
-}
-
-fn roll_batch<F: Fold>(
-    fold: &F,
-    owned: &mut Owned,
-    batch: &[rdkafka::message::OwnedMessage],
-    until: NextOffset,
-) -> Result<(), Error> {
-    let mut clock = owned.clock();
-    let mut inputs = Vec::with_capacity(batch.len());
-    for (message, expected) in batch.iter().zip(owned.applied().0..) {
-        let found = Offset(message.offset());
-        if found != Offset(expected) {
-            return Err(Error::Gap { partition: owned.partition(), expected: NextOffset(expected), found });
-        }
-        let input = Input::read(message, clock);
-        clock = input.time;
-        inputs.push(input);
-    }
-    if inputs.is_empty() {
-        let (partition, expected) = (owned.partition(), owned.applied());
-        return Err(Error::Gap { partition, expected, found: until.offset() });
-    }
-    // The records were committed with N: what the fold would produce stands in the output already.
-    drop(owned.fold(fold, &inputs)?);
-    owned.apply()?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hooklog_log::Connection;
+use hooklog_log::hanging::{Places, abort_everywhere};
 use hooklog_log::native::Failure;
 use hooklog_log::producer::{Outgoing, Transactional, headers};
 use rdkafka::TopicPartitionList;
@@ -49,6 +50,11 @@ impl Session {
             time: record.time,
             headers: headers(record.headers.iter().map(|(key, value)| (*key, value.as_ref()))),
         })
+    }
+
+    /// Ends what hangs of this producer anywhere in `places`, as aborted.
+    pub(super) fn abort_everywhere(&self, connection: &Connection, places: Places<'_>) -> Result<(), Failure> {
+        abort_everywhere(connection, &self.producer, places)
     }
 
     pub(super) fn is_spoiled(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod partitions;
 mod transaction;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::assignment::{Assignment, Changes, partitions as partitions_of};
 use super::due::due;
+use super::observer::Observed;
 use super::session::Session;
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::BATCH_BYTES;
 use crate::outcome::{Renewals, Stage};
 use crate::progress::Progress;
+use crate::verification::Verification;
 use transaction::{Trouble, Work};
 
 /// How long a poll waits when no transaction is open; also how long a shutdown may go unnoticed.
@@ -53,6 +56,13 @@ pub(super) struct Worker<F> {
     failed_in_a_row: u32,
     /// Since when no partition of the process runs.
     still_since: Option<Instant>,
+    /// Partitions that came in and are not restored yet, with how often each has stopped in a row.
+    arriving: BTreeMap<Partition, u32>,
+    has_restored: bool,
+    verification: Verification,
+    observed: Observed,
+    /// When the latest snapshot that is known was asked for.
+    last_seen: Option<Instant>,
     progress: Progress,
     stop: CancellationToken,
 }
@@ -65,6 +75,7 @@ impl<F: Fold> Worker<F> {
         fold: Arc<F>,
         config: Arc<Config>,
         progress: Progress,
+        observed: Observed,
         stop: CancellationToken,
     ) -> Result<Worker<F>, Error> {
         let member = session.id().to_owned();
@@ -75,8 +86,23 @@ impl<F: Fold> Worker<F> {
         let consumer = consumer_config(&config, &member).create_with_context(assignment);
         let consumer: Arc<Members> = Arc::new(consumer.map_err(hooklog_log::Error::Client)?);
         consumer.subscribe(&[&config.input.name]).map_err(Error::Consumer)?;
-        let (failed_in_a_row, still_since) = (0, None);
-        Ok(Worker { fold, config, consumer, changes, work, renewals, failed_in_a_row, still_since, progress, stop })
+        Ok(Worker {
+            fold,
+            config,
+            consumer,
+            changes,
+            work,
+            renewals,
+            failed_in_a_row: 0,
+            still_since: None,
+            arriving: BTreeMap::new(),
+            has_restored: false,
+            verification: Verification::default(),
+            observed,
+            last_seen: None,
+            progress,
+            stop,
+        })
     }
 
     /// Works until told to stop; then commits what is open.
@@ -87,7 +113,15 @@ impl<F: Fold> Worker<F> {
                 return Err(why);
             }
         }
-        self.commit_last()
+        if self.commit_last()? {
+            self.verify_at_rest();
+        }
+        Ok(())
+    }
+
+    /// Whether any of its partitions was ever restored.
+    pub(super) fn has_restored(&self) -> bool {
+        self.has_restored
     }
 
     /// Ends it, and gives what its successor needs to know.
@@ -118,6 +152,7 @@ impl<F: Fold> Worker<F> {
         if is_due(&self.locked()) {
             self.commit()?;
         }
+        self.verify()?;
         self.part_with_faulty()?;
         self.standstill()
     }
@@ -144,34 +179,34 @@ impl<F: Fold> Worker<F> {
         Ok(batch)
     }
 
-    /// Acts on what the group changed, and brings back what was undone. Off the poll, so that nothing is restored inside it.
+    /// Acts on what the group changed, and restores what was undone. Off the poll, so that nothing is restored inside it.
     fn settle(&mut self) -> Result<Standing, Error> {
-        let due = self.take_due()?;
-        if !due.is_empty() {
-            self.locked().interrupt();
-            // All of them, before the first one is brought up and could be taken for all.
-            due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
+        let mut standing = Standing::AsPolled;
+        loop {
+            if self.stop.is_cancelled() {
+                return Ok(Standing::Undone);
+            }
+            let due = self.take_due()?;
+            if !due.is_empty() {
+                self.locked().interrupt();
+                // All of them, before the first one is restored and could be taken for all.
+                due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
+                self.arriving.extend(due);
+            }
+            if self.locked().takes_renewal() {
+                self.renew()?;
+            }
+            if !self.locked().takes_verification() && self.arriving.is_empty() {
+                break;
+            }
+            standing = Standing::Undone;
+            self.restore()?;
         }
-        if self.locked().takes_renewal() {
-            self.renew()?;
+        if self.locked().takes_rewind() {
+            self.rewind()?;
+            standing = Standing::Undone;
         }
-        for (partition, failures) in due {
-            self.bring_up(partition, failures)?;
-        }
-        self.dispel_doubt()?;
-        if !self.locked().takes_rewind() {
-            return Ok(Standing::AsPolled);
-        }
-        self.rewind()?;
-        Ok(Standing::Undone)
-    }
-
-    /// Waits before something is tried again.
-    fn rest(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !self.stop.is_cancelled() {
-            std::thread::sleep(LOOK);
-        }
+        Ok(standing)
     }
 
     fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<(), Error> {

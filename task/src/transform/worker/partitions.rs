@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hooklog_log::committed::Committed;
 use hooklog_schemas::{NextOffset, Offset, Partition};
+use hooklog_store::Verified;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as At, TopicPartitionList};
@@ -13,17 +13,21 @@ use super::{LOOK, Worker};
 use crate::error::Error;
 use crate::fault::{self, Remedy, Scope};
 use crate::fold::Fold;
-use crate::resume::{self, Stop};
 use crate::transform::assignment::lock;
-use crate::transform::recovery::{PAUSE, SETTLING, recover, stable};
+use crate::transform::hanging;
+use crate::transform::owned::Owned;
+use crate::transform::recovery::Recovery;
 
 /// How long a partition that came in may take until it can be sought in.
 const SEEK: Duration = Duration::from_secs(30);
 /// How long nothing at all may run before the task ends: partitions that were just asked for may take a moment to come.
 const STANDSTILL: Duration = Duration::from_secs(5);
 
+/// A store and what it says of itself: S, and up to where its outputs are verified.
+type Stores = BTreeMap<Partition, (Owned, (Partition, (NextOffset, Option<Verified>)))>;
+
 impl<F: Fold> Worker<F> {
-    /// The partitions to be brought up now. One that comes from another worker of this process may still be open there: it
+    /// The partitions to be restored now. One that comes from another worker of this process may still be open there: it
     /// waits until that worker has learnt of it.
     pub(super) fn take_due(&self) -> Result<Vec<(Partition, u32)>, Error> {
         let mut changes = lock(&self.changes);
@@ -35,57 +39,75 @@ impl<F: Fold> Worker<F> {
         Ok(changes.waiting.take_due(Instant::now(), is_free))
     }
 
-    /// Stops what an abort has taken back though it was acknowledged: N then lies before S for good, and from S on nothing
-    /// would ever emit what lies between. A coordinator can skip the markers of a transaction for partitions whose broker is
-    /// fenced at that moment; the producer's next abort then ends that one, too, wherever it has been.
-    /// <https://issues.apache.org/jira/browse/KAFKA-20734>
-    pub(super) fn dispel_doubt(&mut self) -> Result<(), Error> {
-        if !self.locked().takes_doubt() {
+    /// Restores what came in, and everything that is owned, since what was acknowledged may have been taken back. Where a
+    /// transaction fails on the way, the flags say so, and it is done again.
+    pub(super) fn restore(&mut self) -> Result<(), Error> {
+        self.verification.undone();
+        let ended = hanging::end_those_of(&self.locked().session, &self.config, &self.stop)?;
+        if let Err(failure) = ended {
+            tracing::warn!(%failure, "what hangs could not be ended; a new producer tries it");
+            self.locked().needs_renewal();
+            self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+            fault::rest(fault::pause(self.failed_in_a_row), &self.stop);
             return Ok(());
         }
-        let deadline = Instant::now() + SETTLING;
-        loop {
-            let taken_back = self.taken_back()?;
-            if taken_back.is_empty() || self.stop.is_cancelled() {
-                return Ok(());
+        let arriving = std::mem::take(&mut self.arriving);
+        let mut stores = self.stores(&arriving)?;
+        let known = self.recovery().look(stores.values().map(|(_, state)| state.clone()).collect())?;
+        let mut debts = Vec::new();
+        for (partition, known) in known {
+            let Some((mut owned, _)) = stores.remove(&partition) else { continue };
+            match self.recovery().restore(&mut owned, known) {
+                Ok(debt) => {
+                    debts.push(debt);
+                    self.locked().owned.insert(partition, owned);
+                }
+                Err(why) => {
+                    drop(owned);
+                    self.halt(partition, arriving.get(&partition).copied().unwrap_or(0), why)?;
+                }
             }
-            if Instant::now() >= deadline {
-                return taken_back.into_iter().try_for_each(|(partition, why)| {
-                    drop(self.locked().owned.remove(&partition));
-                    self.halt(partition, 0, why.into())
-                });
-            }
-            tracing::warn!(?taken_back, "asking for the committed offsets again");
-            std::thread::sleep(PAUSE);
         }
+        if self.pay(&debts)? { self.go_on() } else { Ok(()) }
     }
 
-    fn taken_back(&self) -> Result<Vec<(Partition, Stop)>, Error> {
-        let owned: BTreeMap<Partition, NextOffset> =
-            self.locked().owned.values().map(|owned| (owned.partition(), owned.applied())).collect();
-        if owned.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (partitions, stamp): (Vec<_>, _) = (owned.keys().copied().collect(), self.config.stamp(&*self.fold));
-        let committed = stable(&self.config, &partitions, &self.stop)?;
-        let behind = |committed: Committed| {
-            let (partition, applied) = (committed.partition, owned[&committed.partition]);
-            let why = Stop::Behind { partition, committed: committed.next, applied };
-            resume::is_taken_back(&committed, &stamp, applied).then_some((partition, why))
-        };
-        Ok(committed.into_iter().filter_map(behind).collect())
+    fn recovery(&self) -> Recovery<'_, F> {
+        Recovery { fold: &self.fold, config: &self.config, progress: &self.progress, stop: &self.stop }
     }
 
-    /// Brings up a partition that has stopped `failures` times in a row.
-    pub(super) fn bring_up(&mut self, partition: Partition, failures: u32) -> Result<(), Error> {
-        let owned = match recover(&*self.fold, &self.config, partition, &self.progress, &self.stop) {
-            Ok(owned) => owned,
-            Err(why) => return self.halt(partition, failures, why),
-        };
-        let at = owned.applied().offset();
-        self.locked().owned.insert(partition, owned);
-        self.seek(partition, at)?;
-        self.consumer.resume(&self.listed(partition)).map_err(Error::Consumer)
+    /// The stores of what is owned and of what came in, with what each says of itself. One that cannot be read stops.
+    fn stores(&mut self, arriving: &BTreeMap<Partition, u32>) -> Result<Stores, Error> {
+        let mut all: BTreeMap<_, _> =
+            std::mem::take(&mut self.locked().owned).into_iter().map(|(partition, owned)| (partition, Ok(owned))).collect();
+        for partition in arriving.keys() {
+            all.insert(*partition, self.recovery().open(*partition));
+        }
+        let mut stores = Stores::new();
+        for (partition, opened) in all {
+            let read = |owned: Owned| {
+                let state = (partition, (owned.applied(), owned.verified()?));
+                Ok((owned, state))
+            };
+            match opened.and_then(read) {
+                Ok(store) => drop(stores.insert(partition, store)),
+                Err(why) => self.halt(partition, arriving.get(&partition).copied().unwrap_or(0), why)?,
+            }
+        }
+        Ok(stores)
+    }
+
+    /// Every partition that is owned is restored, and its debt is paid: its records may come.
+    fn go_on(&mut self) -> Result<(), Error> {
+        let all: Vec<_> = self.locked().owned.values().map(|owned| (owned.partition(), owned.applied().offset())).collect();
+        for (partition, at) in all {
+            self.seek(partition, at)?;
+            self.consumer.resume(&self.listed(partition)).map_err(Error::Consumer)?;
+            self.progress.live(partition);
+        }
+        self.has_restored = true;
+        self.failed_in_a_row = 0;
+        self.progress.set_waiting(None);
+        Ok(())
     }
 
     /// Stops one partition, which must not be owned any more; the others go on. What concerns all ends the worker.

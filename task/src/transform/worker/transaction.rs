@@ -25,13 +25,13 @@ const OFTEN: u32 = 5;
 /// What a worker and its group callbacks share.
 pub(super) struct Work {
     task: &'static str,
-    session: Session,
+    pub(super) session: Session,
     pub(super) owned: OwnedByPartition,
     open: Option<Open>,
     rewind: bool,
     renew: bool,
-    /// Whether an abort may have taken back what was acknowledged before.
-    doubt: bool,
+    /// Whether what was acknowledged before may have been taken back: by an abort, or by whoever ended what was open.
+    verify: bool,
 }
 
 struct Open {
@@ -49,7 +49,7 @@ pub(super) enum Trouble {
 
 impl Work {
     pub(super) fn new(task: &'static str, session: Session) -> Work {
-        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false, doubt: false }
+        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false, verify: false }
     }
 
     pub(super) fn open_records(&self) -> usize {
@@ -65,8 +65,14 @@ impl Work {
         std::mem::take(&mut self.rewind)
     }
 
-    pub(super) fn takes_doubt(&mut self) -> bool {
-        std::mem::take(&mut self.doubt)
+    pub(super) fn takes_verification(&mut self) -> bool {
+        std::mem::take(&mut self.verify)
+    }
+
+    /// Has the producer renewed, and everything looked at again.
+    pub(super) fn needs_renewal(&mut self) {
+        self.renew = true;
+        self.verify = true;
     }
 
     pub(super) fn takes_renewal(&mut self) -> bool {
@@ -117,10 +123,10 @@ impl Work {
     fn abort(&mut self) {
         if let Err(failure) = self.session.abort() {
             tracing::warn!(%failure, "the transaction could not be aborted; a new producer will end it");
-            self.renew = true;
+            self.needs_renewal();
         }
         measure::ended(self.task, measure::ABORTED);
-        self.doubt = true;
+        self.verify = true;
         self.undone();
     }
 
@@ -165,7 +171,7 @@ fn is_refused(failure: &Failure) -> bool {
 }
 
 /// What ended a transaction otherwise than by a commit.
-type Failed = (Stage, Failure);
+pub(super) type Failed = (Stage, Failure);
 
 impl<F: Fold> Worker<F> {
     /// Commits the open transaction, then applies what it covered.
@@ -176,26 +182,28 @@ impl<F: Fold> Worker<F> {
                 measure::committed(self.config.name, began.elapsed());
                 self.failed_in_a_row = 0;
                 let failed = self.locked().apply(&self.progress);
-                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))
+                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))?;
+                self.settled()
             }
             Err((stage, failure)) => self.undo(stage, &failure),
         }
     }
 
-    /// Commits what is open when the task is told to stop. Where that fails nothing is mended any more.
-    pub(super) fn commit_last(&mut self) -> Result<(), Error> {
+    /// Commits what is open when the task is told to stop, and says whether everything that was ever folded is committed and
+    /// applied. Where it is not, the next start finds out.
+    pub(super) fn commit_last(&mut self) -> Result<bool, Error> {
         if self.locked().open_records() == 0 {
-            return Ok(());
+            return Ok(!self.locked().takes_verification() && self.arriving.is_empty());
         }
         match self.try_commit()? {
             Ok(()) => match self.locked().apply(&self.progress).into_iter().next() {
                 Some((_, why)) => Err(why),
-                None => Ok(()),
+                None => Ok(true),
             },
             Err((stage, failure)) => {
                 tracing::warn!(%failure, ?stage, "the last transaction failed; the next start finds out what became of it");
                 self.locked().abandon();
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -209,9 +217,14 @@ impl<F: Fold> Worker<F> {
             Some(Committed { partition: owned.partition(), next, metadata: stamp.clone() })
         };
         let offsets: Vec<Committed> = work.owned.values().filter_map(next).collect();
-        let offsets = listed(&self.config.input.name, &offsets)?;
+        self.try_commit_offsets(&work, &offsets)
+    }
+
+    /// Sends the offsets and ends the transaction that `work` has open.
+    pub(super) fn try_commit_offsets(&self, work: &Work, offsets: &[Committed]) -> Result<Result<(), Failed>, Error> {
+        let offsets = listed(&self.config.input.name, offsets)?;
         let Some(group) = self.consumer.group_metadata() else { return Err(Error::Consumer(KafkaError::Canceled)) };
-        if let Some(failure) = self.cannot_commit(&work) {
+        if let Some(failure) = self.cannot_commit(work) {
             return Ok(Err((Stage::Before, failure)));
         }
         if let Err(failure) = work.session.send_offsets(&offsets, &group) {
@@ -252,16 +265,16 @@ impl<F: Fold> Worker<F> {
                 measure::ended(self.config.name, measure::UNKNOWN);
                 let mut work = self.locked();
                 work.undone();
-                work.renew = true;
+                work.needs_renewal();
             }
         }
         // What was refused once is likely to be refused again at once.
-        self.rest(fault::pause(self.failed_in_a_row));
-        self.settle().map(drop)
+        fault::rest(fault::pause(self.failed_in_a_row), &self.stop);
+        Ok(())
     }
 
-    /// A new producer under the same id: what the old one left open is ended by it, and N then tells whether that was
-    /// committed. Every partition is brought up again from there (I7).
+    /// A new producer under the same id: what the old one left open is ended by it. Every partition is then restored from
+    /// what is committed (I7).
     pub(super) fn renew(&mut self) -> Result<(), Error> {
         let id = self.locked().session.id().to_owned();
         if !self.renewals.allow(Instant::now()) {
@@ -270,14 +283,9 @@ impl<F: Fold> Worker<F> {
         tracing::warn!(id, "renewing the producer");
         let session = Session::start(&self.config.connection, &id, &self.config.output.name, &self.stop)?;
         measure::renewed(self.config.name);
-        let owned = {
-            let mut work = self.locked();
-            work.session = session;
-            // Bringing up asks the same.
-            work.doubt = false;
-            std::mem::take(&mut work.owned)
-        };
-        let partitions: Vec<Partition> = owned.into_keys().collect();
-        partitions.into_iter().try_for_each(|partition| self.bring_up(partition, 0))
+        let mut work = self.locked();
+        work.session = session;
+        work.verify = true;
+        Ok(())
     }
 }

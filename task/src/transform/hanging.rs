@@ -1,0 +1,96 @@
+//! Ends what hangs of this instance's producers, before anything is committed (see [`hooklog_log::hanging`]).
+
+use std::time::Duration;
+
+use hooklog_log::hanging::{Open, Places, open_after};
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::session::Session;
+use crate::error::Error;
+use crate::fault;
+use crate::measure;
+
+/// How long a transaction may take to end everywhere, once its coordinator calls it complete.
+const GRACE: Duration = Duration::from_millis(700);
+/// How long one that we aborted may take, and others who are at work.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl Config {
+    /// Where its transactions write.
+    pub fn places(&self) -> Places<'_> {
+        Places { output: &self.output, input: &self.input, group: &self.group }
+    }
+}
+
+/// Waits until nothing is open that was written before. What hangs of `session`'s producer is aborted; a transaction of
+/// somebody else ends with its timeout, or with its own producer. The failure is Kafka's, of the abort.
+pub(super) fn end_those_of(
+    session: &Session,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<Result<(), hooklog_log::native::Failure>, Error> {
+    let mut patience = GRACE;
+    loop {
+        let open = open_after(&config.connection, config.places(), patience, || !stop.is_cancelled())?;
+        if open.is_empty() {
+            return Ok(Ok(()));
+        }
+        if stop.is_cancelled() {
+            return Err(Error::ToldToStop);
+        }
+        report(&open, session.id(), patience);
+        measure::hanging(config.name);
+        if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
+            return Ok(Err(failure));
+        }
+        patience = AGAIN;
+    }
+}
+
+/// The instance may have had more workers once: nobody else would ever end what their producers left.
+pub(super) fn end_those_of_former_workers(config: &Config, stop: &CancellationToken) -> Result<(), Error> {
+    let former = config.workers.max(1)..usize::try_from(config.input.partitions).unwrap_or(usize::MAX);
+    let is_open = || -> Result<bool, Error> {
+        Ok(!open_after(&config.connection, config.places(), GRACE, || !stop.is_cancelled())?.is_empty())
+    };
+    if former.is_empty() || !until_kafka_answers(stop, is_open)? {
+        return Ok(());
+    }
+    for worker in former {
+        let id = config.transactional_id(worker);
+        let session = Session::start(&config.connection, &id, &config.output.name, stop)?;
+        // One that fails is tried again at the next start; what it left keeps the partitions of this one waiting.
+        if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
+            tracing::warn!(id, %failure, "what a former worker left open was not ended");
+        }
+    }
+    Ok(())
+}
+
+fn until_kafka_answers<T>(stop: &CancellationToken, mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut times = 0;
+    loop {
+        match ask() {
+            Err(why) if why.is_passing() && !stop.is_cancelled() => {
+                times += 1;
+                tracing::warn!("{why}. Waiting for Kafka, then going on");
+                fault::rest(fault::pause(times), stop);
+            }
+            Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
+            answer => return answer,
+        }
+    }
+}
+
+fn report(open: &[Open], id: &str, patience: Duration) {
+    if patience == GRACE {
+        tracing::warn!(?open, id, "a transaction hangs: it is complete, and open in a partition; ending ours");
+    } else {
+        tracing::error!(
+            ?open,
+            id,
+            "a transaction that is not ours stays open; it ends with its timeout or its producer's next start. Where it stays, `kafka-transactions.sh find-hanging` tells whose it is"
+        );
+    }
+}
