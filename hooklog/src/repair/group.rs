@@ -12,7 +12,7 @@ use hooklog_log::ends;
 use hooklog_log::provision::Provisioned;
 use hooklog_processor::Dedup;
 use hooklog_schemas::{NextOffset, Partition, Stamp};
-use hooklog_store::Source;
+use hooklog_store::{Applied, Source, Writes};
 use hooklog_task::resume::Facts;
 use hooklog_task::{Fold, transform};
 use rdkafka::consumer::Consumer;
@@ -147,6 +147,38 @@ impl Group {
                 NextOffset::ZERO
             }
         }
+    }
+
+    /// Goes on without the records that were deleted from the beginning of raw: what they were is forgotten.
+    pub(super) fn accept_truncation<'r>(&self, mut rows: impl Iterator<Item = &'r Row>) -> Result<()> {
+        let Some(stores) = stores(&self.data_dir, &self.task) else { return Ok(()) };
+        rows.try_for_each(|row| {
+            let partition = row.facts.partition;
+            let source = Source { topic: self.task.input.name.clone(), partition };
+            let store = self.task.registry.open_existing(&stores.join(format!("p{partition}")), self.fold.layout())?;
+            let applied = Applied { next: row.facts.input.earliest, ..store.applied(&source)? };
+            tracing::warn!(partition = partition.0, from = applied.next.0, "the store goes on where raw begins now");
+            Ok(store.apply(&Writes::default(), &[(source, applied)])?)
+        })
+    }
+
+    /// After the machine went down: what the stores know of their outputs may not be so any more. Outputs are then looked for
+    /// in `events` alone.
+    pub(crate) fn forget_verified(&self) -> Result<()> {
+        let Some(stores) = stores(&self.data_dir, &self.task) else { return Ok(()) };
+        self.partitions().into_iter().try_for_each(|partition| {
+            let path = stores.join(format!("p{partition}"));
+            if !path.is_dir() {
+                return Ok(());
+            }
+            let source = Source { topic: self.task.input.name.clone(), partition };
+            match self.task.registry.open_existing(&path, self.fold.layout()) {
+                Ok(store) => Ok(store.forget_verified(&source)?),
+                // A damaged one is discarded and built again by the processor.
+                Err(error) if error.is_damage() => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 
     /// Commits the new offsets of `rows`. The group must be empty.

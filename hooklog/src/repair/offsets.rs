@@ -29,12 +29,14 @@ impl OffsetsCommand {
         let mut group = Group::of(&cluster, cluster.topics()?);
         group.wait_until_empty()?;
         let _lock = lock(&cluster);
-        if group.is_held_back() {
-            group.let_go(args.apply)?;
+        let hanging = group.hanging()?;
+        if !hanging.is_empty() {
+            group.end_hanging(&hanging, args.apply)?;
         }
         let rows = group.rows()?;
         if args.apply {
             group.write(rows.iter().filter(|row| row.mended.case.changes()))?;
+            group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
         }
         until_nobody_reads(tell(&rows, args.apply, common.json))
     }
@@ -62,13 +64,13 @@ fn lock(cluster: &Cluster) -> Option<DataDir> {
 fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let old = |row: &Row| row.facts.committed.as_ref().map(|committed| committed.next);
-    let changes = rows.iter().filter(|row| row.mended.case.changes()).count();
+    let changes = rows.iter().filter(|row| row.mended.changes()).count();
     if as_json {
         let partition = |row: &Row| {
             let believed = resume::trust(&row.facts) != resume::Trust::Unknown;
             json!({
                 "partition": row.facts.partition, "old": old(row), "stamped": believed, "new": row.mended.new,
-                "changes": row.mended.case.changes(), "why": row.mended.case.why(),
+                "changes": row.mended.changes(), "why": row.mended.why(),
             })
         };
         let partitions: Vec<_> = rows.iter().map(partition).collect();
@@ -79,7 +81,7 @@ fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
     table.load_style(presets::NOTHING).set_header(["partition", "old", "new", "why"]);
     for row in rows {
         let old = old(row).map_or_else(|| "-".to_owned(), |next| next.to_string());
-        let (new, why) = (row.mended.new.to_string(), row.mended.case.why().to_owned());
+        let (new, why) = (row.mended.new.to_string(), row.mended.why().to_owned());
         table.add_row([row.facts.partition.to_string(), old, new, why]);
     }
     writeln!(out, "{table}\n")?;

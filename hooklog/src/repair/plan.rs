@@ -8,6 +8,22 @@ use hooklog_task::resume::{self, Facts, Trust};
 pub(crate) struct Mended {
     pub(super) new: NextOffset,
     pub(super) case: Case,
+    /// Records that the store has to know of were deleted from the beginning of raw.
+    pub(super) is_truncated: bool,
+}
+
+impl Mended {
+    /// Whether anything has to be written.
+    pub(super) fn changes(self) -> bool {
+        self.case.changes() || self.is_truncated
+    }
+
+    pub(super) fn why(self) -> &'static str {
+        if self.is_truncated && !self.case.changes() {
+            return "records that the store lacks were deleted from raw: repeats of them will be emitted again";
+        }
+        self.case.why()
+    }
 }
 
 /// How a committed offset stands to the log and to the store.
@@ -73,10 +89,16 @@ pub(super) fn mended(facts: &Facts, highest_event: Option<Offset>) -> Mended {
         Trust::Stamped(next) if next > input.end => Case::Beyond,
         Trust::Stamped(next) if next < least => Case::Behind,
         Trust::Stamped(next) if next < input.earliest => Case::Deleted,
-        Trust::Stamped(next) => return Mended { new: next, case: Case::Right },
+        Trust::Stamped(next) => return Mended { new: next, case: Case::Right, is_truncated: lacks_records(facts, next) },
         Trust::Unknown => mistrust(facts),
     };
-    Mended { new, case }
+    Mended { new, case, is_truncated: lacks_records(facts, new) }
+}
+
+/// Whether the store ends before raw begins, though the processor has been beyond that.
+fn lacks_records(facts: &Facts, next: NextOffset) -> bool {
+    let earliest = facts.input.earliest;
+    facts.applied < earliest && (next > earliest || facts.applied > NextOffset::ZERO)
 }
 
 fn mistrust(facts: &Facts) -> Case {
@@ -148,6 +170,15 @@ mod tests {
     fn where_raw_lost_its_tail_the_offset_goes_to_its_end() {
         check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its tail");
         check(&facts(12, 0, 9, None), None, 9, true, "lost its tail");
+    }
+
+    #[test]
+    fn a_store_that_lacks_deleted_records_is_named_where_the_processor_has_been_beyond_them() {
+        let truncated = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset)).is_truncated;
+        assert!(truncated(facts(0, 3, 9, Some((7, OURS))), Some(6)));
+        assert!(truncated(facts(2, 3, 9, Some((3, OURS))), None));
+        assert!(!truncated(facts(0, 3, 9, None), None), "it never began");
+        assert!(!truncated(facts(3, 3, 9, Some((7, OURS))), Some(6)));
     }
 
     #[test]

@@ -1,19 +1,15 @@
-//! Ends what a power loss, or a coordinator that skipped markers, may have left open for ever.
+//! Ends hanging transactions: ones that a power loss, or a coordinator that skipped markers, left open for ever.
 //!
-//! Where the log has kept records of a transaction and lost the marker that ended it, while the coordinator remembers the
-//! end, nobody ends it any more: readers of committed records wait there, and the next transaction of the same producer
-//! would commit what was perhaps aborted. So every producer of ours aborts once, in every place where it may have written.
-//! What that takes away was written from `raw`, and is written again.
+//! Nobody ends them: readers of committed records wait there, and the next transaction of the same producer would end them with
+//! its own outcome, whatever theirs had been. So every producer of ours aborts once, in every place where it may have written
+//! (see [`hooklog_log::hanging`]). What that takes away is emitted again: by the processor's next start, from what its store
+//! remembers, or by `hooklog repair`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use hooklog_log::committed::{Committed, listed};
-use hooklog_log::connection::Isolation;
-use hooklog_log::native;
-use hooklog_schemas::NextOffset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use hooklog_log::hanging::{Open, abort_everywhere, open_after};
+use hooklog_log::producer::Transactional;
 
 use super::group::Group;
 
@@ -21,26 +17,36 @@ use super::group::Group;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A transaction of a processor that was killed ends by itself within its timeout, and the coordinator's own time.
 const BY_ITSELF: Duration = Duration::from_secs(15);
+/// One that was aborted just now.
+const AFTERWARDS: Duration = Duration::from_secs(5);
 
 impl Group {
-    /// Whether a transaction that does not end by itself keeps the group's offsets from being read.
-    pub(super) fn is_held_back(&self) -> bool {
-        self.stable(BY_ITSELF).is_err()
+    /// What does not end by itself, of `events` and of the group's offsets.
+    pub(super) fn hanging(&self) -> Result<Vec<Open>> {
+        Ok(open_after(&self.task.connection, self.task.places(), BY_ITSELF, || true)?)
     }
 
-    /// Ends such a transaction of the instance that has this data directory; where that `is_asked_for`, since it writes.
-    pub(super) fn let_go(&mut self, is_asked_for: bool) -> Result<()> {
+    /// Ends what hangs; where that `is_asked_for`, since it writes.
+    pub(super) fn end_hanging(&mut self, open: &[Open], is_asked_for: bool) -> Result<()> {
+        let (group, places) = (&self.task.group, in_words(open, &self.task.output.name));
         if !is_asked_for {
             bail!(
-                "a transaction that nobody ends holds the offsets of {} back; --apply aborts what this data directory's processor has open",
-                self.task.group
+                "a transaction that nobody ends holds {places} of {group} back; --apply aborts what this data directory's processor has open"
             );
         }
         self.task.instance = self.kept_instance().context(
-            "the data directory holds no processor, so its producers are not known: give the --data-dir of the processor",
+            "a transaction hangs, and the data directory holds no processor, so its producers are not known: give the --data-dir of the processor",
         )?;
-        tracing::warn!("aborting what the producers of instance {} have left open", self.task.instance);
-        self.end_what_is_open()
+        tracing::warn!(places, "aborting what the producers of instance {} have left open", self.task.instance);
+        self.end_what_is_open()?;
+        let left = open_after(&self.task.connection, self.task.places(), AFTERWARDS, || true)?;
+        if !left.is_empty() {
+            bail!(
+                "{} is still held by a transaction of somebody else: `kafka-transactions.sh find-hanging` tells whose it is, and `kafka-transactions.sh abort` ends it",
+                in_words(&left, &self.task.output.name)
+            );
+        }
+        Ok(())
     }
 
     /// Aborts, as each of the processor's producers of this instance and as the one called `repair`, a transaction that
@@ -53,34 +59,17 @@ impl Group {
     }
 
     fn abort_once(&self, id: &str) -> Result<()> {
-        let producer = self.producer(id)?;
-        producer.init_transactions(PATIENCE).context("no transaction can be begun; is the broker up?")?;
-        producer.begin_transaction()?;
-        for partition in 0..self.task.output.partitions.cast_signed() {
-            let record = BaseRecord::to(&self.task.output.name).partition(partition).key("").payload("");
-            producer.send(record).map_err(|(error, _)| error)?;
-        }
-        producer.flush(PATIENCE)?;
-        self.touch_offsets(&producer)?;
-        native::abort(producer.client(), PATIENCE).context("what was left open could not be aborted")
+        let (connection, deadline) = (&self.task.connection, Instant::now() + PATIENCE);
+        let producer = Transactional::start(connection, id, PATIENCE, || Instant::now() < deadline)?;
+        let producer = producer.context("no transaction can be begun: the coordinator does not answer; is the broker up?")?;
+        abort_everywhere(connection, &producer, self.task.places()).context("what was left open could not be aborted")
     }
+}
 
-    fn producer(&self, id: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
-        let millis = PATIENCE.as_millis().to_string();
-        let mut config = self.task.connection.client();
-        config.set("transactional.id", id).set("transaction.timeout.ms", &millis).set("message.timeout.ms", &millis);
-        Ok(config.create().map_err(hooklog_log::Error::Client)?)
-    }
-
-    /// Offsets for the group, by nobody of its members; aborted with the rest, so what they say does not matter.
-    fn touch_offsets(&self, producer: &ThreadedProducer<DefaultProducerContext>) -> Result<()> {
-        let offset = |partition| Committed { partition, next: NextOffset::ZERO, metadata: String::new() };
-        let offsets: Vec<_> = self.partitions().into_iter().map(offset).collect();
-        let offsets = listed(&self.task.input.name, &offsets)?;
-        let mut config = self.task.connection.reader_config(Isolation::Committed);
-        let nobody: BaseConsumer =
-            config.set("group.id", &self.task.group).create().map_err(hooklog_log::Error::Client)?;
-        let group = nobody.group_metadata().context("the client library tells no group")?;
-        Ok(producer.send_offsets_to_transaction(&offsets, &group, PATIENCE)?)
-    }
+fn in_words(open: &[Open], events: &str) -> String {
+    let words = |open: &Open| match open {
+        Open::Output(partition, offset) => format!("{events}/{partition} from offset {offset} on"),
+        Open::Offsets => "the committed offsets".to_owned(),
+    };
+    open.iter().map(words).collect::<Vec<_>>().join(", ")
 }

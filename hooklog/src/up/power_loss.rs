@@ -61,6 +61,7 @@ impl Loss {
         if !counts.ok {
             bail!(self.log_is_not_whole(&counts));
         }
+        group.forget_verified()?;
         tracing::info!(emitted, "the log is whole: {} events of {} records", counts.events, counts.raw);
         Ok(self.mark.settle()?)
     }

@@ -70,4 +70,17 @@ impl Store {
         batch.delete_range_cf(&self.column(meta::EMISSIONS)?, first, end);
         self.db.write(batch).map_err(self.failed("note what is verified"))
     }
+
+    /// Forgets what is verified and what was emitted, after the output topic itself may have lost records: outputs are then
+    /// looked for in the topic alone.
+    ///
+    /// # Errors
+    /// [`Error::Rocks`].
+    pub fn forget_verified(&self, source: &Source) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(&self.column(meta::META)?, meta::verified_key(source));
+        let ends = [NextOffset::ZERO, NextOffset(i64::MAX)].map(|offset| meta::emission_key(source, offset));
+        batch.delete_range_cf(&self.column(meta::EMISSIONS)?, &ends[0], &ends[1]);
+        self.db.write(batch).map_err(self.failed("forget what is verified"))
+    }
 }
