@@ -27,6 +27,8 @@ pub mod owed;
 pub mod pace;
 pub mod progress;
 pub mod resume;
+#[cfg(test)]
+mod skipped_markers;
 pub mod transform;
 pub mod verification;
 

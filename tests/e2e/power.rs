@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use hooklog_oracle::Oracle;
+use hooklog_test_support::segment::{Kind, Log};
 use hooklog_test_support::{Record, Site, Up};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
@@ -55,13 +55,11 @@ impl Machine {
     }
 
     fn log(&self, partition: &str) -> Log {
-        Log(self.site.data_dir().join("broker/kafka").join(partition).join("00000000000000000000.log"))
+        self.site.log(partition)
     }
 
-    /// The largest partition of the group's offsets is the processor's.
     fn offsets(&self) -> Log {
-        let all = (0..8).map(|n| self.log(&format!("__consumer_offsets-{n}")));
-        all.max_by_key(|log| fs::metadata(&log.0).map_or(0, |metadata| metadata.len())).unwrap()
+        self.site.log_of_offsets()
     }
 
     /// All is as it was before, for every reader, and stays so.
@@ -86,77 +84,6 @@ fn repaired(events: &[Record]) -> usize {
     events.iter().filter(|event| event.header("hooklog_repaired") == Some("true")).count()
 }
 
-/// The file of one partition, as Kafka writes it: batches, one behind the other.
-struct Log(PathBuf);
-
-/// One batch, and where it is in the file.
-#[derive(Clone, Debug)]
-struct Batch {
-    at: Range<usize>,
-    /// The offset of its first record.
-    base: i64,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    /// Records of a transaction.
-    Records,
-    /// What ends a transaction.
-    Marker,
-}
-
-impl Log {
-    /// <https://kafka.apache.org/documentation/#recordbatch>: base offset, length, epoch, magic, crc, attributes.
-    fn batches(&self) -> Vec<Batch> {
-        let bytes = fs::read(&self.0).unwrap();
-        let (mut at, mut batches) = (0, Vec::new());
-        while let Some(header) = bytes.get(at..at + 23) {
-            let length = u32::from_be_bytes(*header[8..].first_chunk().unwrap()) as usize;
-            if length == 0 {
-                break;
-            }
-            let attributes = u16::from_be_bytes(*header[21..].first_chunk().unwrap());
-            let kind = match attributes & 0x30 {
-                0x00 => Kind::Plain,
-                0x10 => Kind::Records,
-                _ => Kind::Marker,
-            };
-            let base = i64::from_be_bytes(*header.first_chunk().unwrap());
-            batches.push(Batch { at: at..at + 12 + length, base, kind });
-            at += 12 + length;
-        }
-        batches
-    }
-
-    /// Loses everything from `place` on.
-    fn cut(&self, place: usize) {
-        let file = fs::OpenOptions::new().write(true).open(&self.0).unwrap();
-        file.set_len(place as u64).unwrap();
-    }
-
-    /// Loses the later half. What is left ends with a batch of this kind: with a marker, its last transaction is whole; with
-    /// records, it has no end.
-    fn lose_half(&self, last: Kind) {
-        let batches = self.batches();
-        let keep = batches[..batches.len() / 2].iter().rposition(|batch| batch.kind == last);
-        self.cut(batches[keep.expect("several transactions")].at.end);
-    }
-
-    /// Loses everything behind the last whole transaction that ends before `offset`.
-    fn lose_from(&self, offset: i64) {
-        let batches = self.batches();
-        let kept = batches.iter().rfind(|batch| batch.kind == Kind::Marker && batch.base < offset);
-        self.cut(kept.map_or(0, |batch| batch.at.end));
-    }
-
-    fn lose_last_batch(&self) {
-        let last = self.batches().pop().expect("a batch");
-        self.cut(last.at.start);
-    }
-}
-
 fn batches_are_found_where_kafka_writes_them(machine: &Machine) {
     for partition in 0..4 {
         let log = machine.log(&format!("hooklog.events-{partition}"));
@@ -164,7 +91,7 @@ fn batches_are_found_where_kafka_writes_them(machine: &Machine) {
         let end = batches.last().map_or(0, |batch| batch.at.end);
         assert_eq!(end as u64, fs::metadata(&log.0).unwrap().len());
         let are_there = |kind| batches.iter().filter(|batch| batch.kind == kind).count() > 2;
-        assert!(are_there(Kind::Records) && are_there(Kind::Marker) && !are_there(Kind::Plain), "{batches:?}");
+        assert!(are_there(Kind::Records) && are_there(Kind::Commit) && !are_there(Kind::Plain), "{batches:?}");
     }
 }
 
@@ -181,8 +108,8 @@ fn a_machine_that_went_down_and_lost_nothing_starts_as_usual() {
 #[test]
 fn events_and_offsets_that_a_machine_lost_are_there_again_before_anything_is_served() {
     let machine = Machine::used();
-    machine.log("hooklog.events-0").lose_half(Kind::Marker);
-    machine.log("hooklog.events-1").lose_half(Kind::Marker);
+    machine.log("hooklog.events-0").lose_half(Kind::Commit);
+    machine.log("hooklog.events-1").lose_half(Kind::Commit);
     machine.log("hooklog.events-2").lose_half(Kind::Records);
     machine.offsets().lose_half(Kind::Records);
     let up = machine.site.up();
@@ -221,7 +148,7 @@ fn views_that_hold_events_which_a_machine_lost_begin_anew() {
 fn webhooks_that_raw_itself_lost_stop_the_start_and_the_way_out_is_told() {
     let machine = Machine::used();
     machine.log("hooklog.raw-0").lose_last_batch();
-    machine.log("hooklog.events-1").lose_half(Kind::Marker);
+    machine.log("hooklog.events-1").lose_half(Kind::Commit);
     let events = fs::read(&machine.log("hooklog.events-1").0).unwrap();
     for _ in 0..2 {
         let refused = machine.site.try_up(&[]).expect_err("it serves a log that has lost webhooks");

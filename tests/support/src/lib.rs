@@ -7,6 +7,7 @@
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
 //! - [`records`]: topics and offsets as a plain client sees them
 //! - [`feed`]: [`Feed`]: load straight into `raw`
+//! - [`segment`]: a partition's file, read and cut while the broker is away
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`wait`]: [`wait_until`], with a deadline
@@ -19,6 +20,7 @@ mod names;
 mod process;
 mod program;
 pub mod records;
+pub mod segment;
 pub mod settings;
 mod site;
 mod up;

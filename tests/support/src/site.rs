@@ -13,6 +13,7 @@ use crate::names::unique_prefix;
 use crate::process::Process;
 use crate::program::{Program, Refused};
 use crate::records::{Record, committed, ends, records};
+use crate::segment::Log;
 use crate::up::Up;
 use crate::wait::wait_until;
 
@@ -235,6 +236,22 @@ impl Site {
         let mut stores: Vec<_> = paths.filter(|path| path.is_dir()).collect();
         assert_eq!(stores.len(), 1, "{stores:?}");
         stores.remove(0)
+    }
+
+    /// The file of a partition of its own broker, such as `hooklog.events-0`.
+    pub fn log(&self, partition: &str) -> Log {
+        Log(self.data_dir().join("broker/kafka").join(partition).join("00000000000000000000.log"))
+    }
+
+    /// The file of its own broker with the processor's committed offsets: the largest partition of them.
+    ///
+    /// # Panics
+    /// There is none.
+    #[track_caller]
+    pub fn log_of_offsets(&self) -> Log {
+        let all = (0..8).map(|n| self.log(&format!("__consumer_offsets-{n}")));
+        let size = |log: &Log| std::fs::metadata(&log.0).map_or(0, |metadata| metadata.len());
+        all.max_by_key(size).expect("the broker has run here")
     }
 
     /// `events` holds what the oracle says of `raw`, each once and nothing else, and `hooklog audit` agrees. Returns how
