@@ -1,14 +1,15 @@
 //! A transactional producer: its properties, its queue, and what its errors leave behind, in one place for all who emit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hooklog_schemas::{Millis, Partition};
+use hooklog_schemas::{Millis, Partition, RawPosition, header};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer, ProducerContext, ThreadedProducer};
 
 use crate::connection::Connection;
@@ -92,6 +93,7 @@ impl Transactional {
     /// [`Failure`]; nothing is open then.
     pub fn begin(&self) -> Result<(), Failure> {
         self.producer.context().failed.store(0, Ordering::Relaxed);
+        self.producer.context().refused().clear();
         self.producer.begin_transaction().map_err(|error| classed(&error))
     }
 
@@ -117,7 +119,11 @@ impl Transactional {
                     // Returns as soon as the queue is empty; a timeout only means that it is not yet.
                     let _ = native::flush(self.producer.client(), Duration::from_millis(20));
                 }
-                Err((error, _)) => return Err(classed(&error)),
+                Err((error, record)) => {
+                    let refused = error.rdkafka_error_code().zip(origin(record.headers.as_ref()));
+                    self.producer.context().refused().extend(refused.map(|(code, origin)| (origin, code)));
+                    return Err(classed(&error));
+                }
             }
         }
     }
@@ -126,6 +132,11 @@ impl Transactional {
     /// library commits nothing of it, and sends no request to say so.
     pub fn is_spoiled(&self) -> bool {
         self.producer.context().failed.load(Ordering::Relaxed) > 0
+    }
+
+    /// The outputs of the open transaction that were refused, by the record that each names, and why; the first ones of many.
+    pub fn refused(&self) -> Vec<(RawPosition, RDKafkaErrorCode)> {
+        self.producer.context().refused().clone()
     }
 
     /// Adds the offsets of `group` to the open transaction.
@@ -181,10 +192,27 @@ fn properties(connection: &Connection, id: &str, timeout: Duration) -> rdkafka::
     config
 }
 
-/// A failed delivery makes the commit fail; here it is counted, and the first one gets its reason into the log.
+/// A failed delivery makes the commit fail; here it is counted, the first one gets its reason into the log, and which outputs
+/// were refused is kept.
 #[derive(Default)]
 struct Deliveries {
     failed: AtomicU64,
+    refused: Mutex<Vec<(RawPosition, RDKafkaErrorCode)>>,
+}
+
+/// More than one batch holds.
+const REFUSED: usize = 20_000;
+
+impl Deliveries {
+    fn refused(&self) -> MutexGuard<'_, Vec<(RawPosition, RDKafkaErrorCode)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which record an output names as its input.
+fn origin(headers: Option<&impl Headers>) -> Option<RawPosition> {
+    let header = headers?.iter().find(|header| header.key == header::POSITION)?;
+    std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
 impl ClientContext for Deliveries {}
@@ -194,6 +222,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, delivery: &DeliveryResult<'_>, (): ()) {
         let Err((error, message)) = delivery else { return };
+        if let (Some(code), Some(origin), false) = (error.rdkafka_error_code(), origin(message.headers()), is_purged(error)) {
+            let mut refused = self.refused();
+            if refused.len() < REFUSED {
+                refused.push((origin, code));
+            }
+        }
         if self.failed.fetch_add(1, Ordering::Relaxed) == 0 && !is_purged(error) {
             tracing::warn!(topic = message.topic(), partition = message.partition(), %error, "a record was not delivered");
         }
@@ -222,7 +256,6 @@ fn classed(error: &KafkaError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rdkafka::message::Headers;
 
     #[test]
     fn headers_keep_their_order_and_take_one_more() {

@@ -40,6 +40,18 @@ pub enum Error {
         /// What came.
         found: Offset,
     },
+    /// The output topic takes what comes of one record under no circumstances.
+    #[error(
+        "partition {partition}: `events` refuses the event of the record at offset {offset} ({code}); nothing behind it is emitted. Let the topic take it, for a size with kafka-configs --alter --add-config max.message.bytes=2097152: it is tried again every few minutes, and at a start"
+    )]
+    Refused {
+        /// The partition.
+        partition: Partition,
+        /// The record.
+        offset: Offset,
+        /// What Kafka says.
+        code: RDKafkaErrorCode,
+    },
     /// The broker's clock runs far ahead.
     #[error(
         "partition {partition}: the record at offset {offset} has a time more than an hour ahead of this machine's clock ({ahead} ms). One wrong clock would make every known event look old: set the broker's clock or this machine's, and start again; without that it goes on once the record is less than an hour ahead"

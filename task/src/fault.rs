@@ -27,6 +27,8 @@ pub(crate) enum Remedy {
     Rebuild,
     /// It is brought up again once so much time has passed: by then nothing is wrong any more.
     After(Duration),
+    /// It is tried again, seldom: each try undoes what its neighbours have open.
+    Seldom,
     /// Nothing that a machine may decide: it stands until somebody has looked and starts again.
     Wait,
 }
@@ -34,7 +36,9 @@ pub(crate) enum Remedy {
 /// Whom `error` concerns.
 pub(crate) fn scope(error: &Error) -> Scope {
     match error {
-        Error::Store(_) | Error::Stop(_) | Error::Gap { .. } | Error::BrokerClock { .. } => Scope::Partition,
+        Error::Store(_) | Error::Stop(_) | Error::Gap { .. } | Error::BrokerClock { .. } | Error::Refused { .. } => {
+            Scope::Partition
+        }
         Error::Log(_)
         | Error::Consumer(_)
         | Error::Contended { .. }
@@ -54,8 +58,16 @@ pub(crate) fn remedy(error: &Error) -> Remedy {
             let too_far = ahead.0.saturating_sub(CLOCK_TOLERANCE_MS).max(0);
             Remedy::After(Duration::from_millis(too_far.unsigned_abs()))
         }
+        Error::Refused { .. } => Remedy::Seldom,
         _ => Remedy::Wait,
     }
+}
+
+/// How long to wait before a record is tried again that was refused `times` times in a row.
+pub(crate) fn seldom(times: u32) -> Duration {
+    const FIRST: Duration = Duration::from_secs(15);
+    const LONGEST: Duration = Duration::from_secs(300);
+    FIRST.saturating_mul(1 << times.saturating_sub(1).min(8)).min(LONGEST)
 }
 
 /// Waits before something is tried again, no longer than `stop` allows.
@@ -102,7 +114,13 @@ mod tests {
     fn what_is_wrong_with_one_partition_stops_only_that_one() {
         let gap = Error::Gap { partition: Partition(0), expected: NextOffset(1), found: Offset(2) };
         let clock = Error::BrokerClock { partition: Partition(0), offset: Offset(1), ahead: Millis(1) };
-        for error in [stop(), damaged(), full(), gap, clock] {
+        let refused = Error::Refused {
+            partition: Partition(0),
+            offset: Offset(1),
+            code: rdkafka::error::RDKafkaErrorCode::MessageSizeTooLarge,
+        };
+        assert_eq!(remedy(&refused), Remedy::Seldom);
+        for error in [stop(), damaged(), full(), gap, clock, refused] {
             assert_eq!(scope(&error), Scope::Partition, "{error}");
         }
         let other_log = Error::OtherLog { found: String::new(), expected: String::new() };
@@ -130,5 +148,6 @@ mod tests {
     fn pauses_grow_up_to_a_limit() {
         let millis: Vec<_> = [0, 1, 2, 3, 6, 7, 40, u32::MAX].map(|n| pause(n).as_millis()).to_vec();
         assert_eq!(millis, [0, 100, 200, 400, 3200, 5000, 5000, 5000]);
+        assert_eq!([1, 2, 5, 6, u32::MAX].map(|n| seldom(n).as_secs()), [15, 30, 240, 300, 300]);
     }
 }

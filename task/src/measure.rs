@@ -13,6 +13,8 @@ pub const EMITTED: &str = "hooklog_task_emitted_total";
 pub const SILENT: &str = "hooklog_task_silent_total";
 /// Gauge, labels [`TASK`] and [`PARTITION`]: the next offset of the input; beside the log's end it gives the lag.
 pub const NEXT_OFFSET: &str = "hooklog_task_next_offset";
+/// Gauge, labels [`TASK`] and [`PARTITION`]: the next offset up to which all outputs are known to be committed for good.
+pub const VERIFIED_OFFSET: &str = "hooklog_task_verified_offset";
 /// Gauge, labels [`TASK`] and [`PARTITION`]: 1 while the partition is brought up to where it stood.
 pub const RESTORING: &str = "hooklog_task_restoring";
 /// Gauge, labels [`TASK`] and [`PARTITION`]: 1 while the partition is stopped by a fault of its own.
@@ -47,6 +49,7 @@ pub fn describe() {
     describe_counter!(EMITTED, Unit::Count, "Records emitted and committed, by task and partition of its input");
     describe_counter!(SILENT, Unit::Count, "Records that emitted nothing: the processor's duplicates");
     describe_gauge!(NEXT_OFFSET, Unit::Count, "The next offset of the input, by task and partition");
+    describe_gauge!(VERIFIED_OFFSET, Unit::Count, "Up to where all outputs are known to be committed for good");
     describe_gauge!(RESTORING, Unit::Count, "1 while the partition is brought up to where it stood");
     describe_gauge!(STOPPED, Unit::Count, "1 while the partition is stopped by a fault of its own; the log says which");
     describe_counter!(TRANSACTIONS, Unit::Count, "Transactions, by task and outcome");

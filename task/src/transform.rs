@@ -13,6 +13,7 @@ mod outputs;
 mod owned;
 mod present;
 mod recovery;
+mod refusals;
 mod session;
 mod waiting;
 mod worker;

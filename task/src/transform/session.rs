@@ -6,8 +6,10 @@ use hooklog_log::Connection;
 use hooklog_log::hanging::{Places, abort_everywhere};
 use hooklog_log::native::Failure;
 use hooklog_log::producer::{Outgoing, Transactional, headers};
+use hooklog_schemas::RawPosition;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -59,6 +61,10 @@ impl Session {
 
     pub(super) fn is_spoiled(&self) -> bool {
         self.producer.is_spoiled()
+    }
+
+    pub(super) fn refused(&self) -> Vec<(RawPosition, RDKafkaErrorCode)> {
+        self.producer.refused()
     }
 
     pub(super) fn send_offsets(

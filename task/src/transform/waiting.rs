@@ -34,6 +34,7 @@ impl Waiting {
             Remedy::Reopen | Remedy::Rebuild => Some(now + fault::pause(failures)),
             // An instant that this machine cannot tell is never.
             Remedy::After(while_wrong) => now.checked_add(while_wrong),
+            Remedy::Seldom => Some(now + fault::seldom(failures)),
             Remedy::Wait => None,
         };
         self.0.insert(partition, Wait { due, failures, why: Some(why) });
@@ -55,8 +56,11 @@ impl Waiting {
         due
     }
 
-    /// Takes the reason of one that stopped.
+    /// Takes the reason of one that stopped, where none of them will ever be tried again by itself.
     pub(super) fn take_reason(&mut self) -> Option<Error> {
+        if self.0.values().any(|wait| wait.due.is_some()) {
+            return None;
+        }
         self.0.values_mut().find_map(|wait| wait.why.take())
     }
 }
@@ -116,6 +120,16 @@ mod tests {
         waiting.stopped(A, behind(), 0, now);
         assert_eq!(waiting.take_due(now + Duration::from_secs(86_400), |_| true), []);
         assert!(waiting.take_reason().is_some_and(|why| why.to_string().contains("hooklog offsets repair")));
+    }
+
+    #[test]
+    fn a_task_goes_on_as_long_as_anything_is_tried_again() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        waiting.stopped(A, behind(), 0, now);
+        waiting.stopped(B, full(), 0, now);
+        assert!(waiting.take_reason().is_none());
+        waiting.forget(&[B]);
+        assert!(waiting.take_reason().is_some());
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::Config;
 use super::assignment::{Assignment, Changes, partitions as partitions_of};
 use super::due::due;
 use super::observer::Observed;
+use super::owned::Owned;
+use super::refusals::{Refusals, Run};
 use super::session::Session;
 use crate::error::Error;
 use crate::fold::Fold;
@@ -59,6 +61,7 @@ pub(super) struct Worker<F> {
     /// Partitions that came in and are not restored yet, with how often each has stopped in a row.
     arriving: BTreeMap<Partition, u32>,
     has_restored: bool,
+    refusals: Refusals,
     verification: Verification,
     observed: Observed,
     /// When the latest snapshot that is known was asked for.
@@ -97,6 +100,7 @@ impl<F: Fold> Worker<F> {
             still_since: None,
             arriving: BTreeMap::new(),
             has_restored: false,
+            refusals: Refusals::default(),
             verification: Verification::default(),
             observed,
             last_seen: None,
@@ -149,8 +153,8 @@ impl<F: Fold> Worker<F> {
         self.fold_batch(&batch)?;
         let pace = self.config.pace;
         let is_due = |work: &Work| pace.is_due(work.open_records(), work.waited());
-        if is_due(&self.locked()) {
-            self.commit()?;
+        if is_due(&self.locked()) && self.commit()? == Standing::Undone {
+            return self.standstill();
         }
         self.verify()?;
         self.part_with_faulty()?;
@@ -191,6 +195,7 @@ impl<F: Fold> Worker<F> {
                 self.locked().interrupt();
                 // All of them, before the first one is restored and could be taken for all.
                 due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
+                due.iter().for_each(|(partition, _)| self.refusals.forgive(*partition));
                 self.arriving.extend(due);
             }
             if self.locked().takes_renewal() {
@@ -225,24 +230,44 @@ impl<F: Fold> Worker<F> {
         partition: Partition,
         messages: impl Iterator<Item = &'m BorrowedMessage<'m>>,
     ) -> Result<Standing, Error> {
-        let work = Arc::clone(&self.work);
-        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a place: polled before it was given up, or behind a record that must not be folded.
-        let Some(place) = work.owned.get(&partition).and_then(|owned| owned.place()) else {
+        let Some(place) = self.locked().owned.get(&partition).and_then(Owned::place) else {
             return Ok(Standing::AsPolled);
         };
-        let (inputs, wrong) = due(place, messages, wall_clock());
-        let folded = if inputs.is_empty() { Ok(()) } else { work.fold(&*self.fold, partition, &inputs) };
-        let wrong = match folded {
-            Ok(()) => wrong,
-            Err(Trouble::Store(error)) => Some(error.into()),
-            Err(Trouble::Kafka(failure)) => {
-                drop(work);
-                self.undo(Stage::Before, &failure)?;
+        let (inputs, mut wrong) = due(place, messages, wall_clock());
+        let mut left = &inputs[..];
+        while !left.is_empty() {
+            let run = self.refusals.run(partition, left.iter().map(|input| input.offset));
+            let records = match run {
+                Run::Together(records) => records,
+                Run::Alone => 1,
+                Run::Refused(offset, code) => {
+                    wrong = Some(Error::Refused { partition, offset, code });
+                    break;
+                }
+            };
+            let is_alone = run == Run::Alone;
+            if is_alone && self.locked().open_records() > 0 && self.commit()? == Standing::Undone {
                 return Ok(Standing::Undone);
             }
-        };
-        if let (Some(why), Some(owned)) = (wrong, work.owned.get_mut(&partition)) {
+            let (now, later) = left.split_at(records);
+            let folded = self.locked().fold(&*self.fold, partition, now);
+            match folded {
+                Ok(()) => left = later,
+                Err(Trouble::Store(error)) => {
+                    wrong = Some(error.into());
+                    break;
+                }
+                Err(Trouble::Kafka(failure)) => {
+                    self.undo(Stage::Before, &failure)?;
+                    return Ok(Standing::Undone);
+                }
+            }
+            if is_alone && self.commit()? == Standing::Undone {
+                return Ok(Standing::Undone);
+            }
+        }
+        if let (Some(why), Some(owned)) = (wrong, self.locked().owned.get_mut(&partition)) {
             owned.fail(why);
         }
         Ok(Standing::AsPolled)

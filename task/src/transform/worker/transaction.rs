@@ -9,7 +9,7 @@ use hooklog_store::Error as StoreError;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{OwnedByPartition, Session, Worker};
+use super::{OwnedByPartition, Session, Standing, Worker};
 use crate::error::Error;
 use crate::fault;
 use crate::fold::Fold;
@@ -174,19 +174,30 @@ fn is_refused(failure: &Failure) -> bool {
 pub(super) type Failed = (Stage, Failure);
 
 impl<F: Fold> Worker<F> {
-    /// Commits the open transaction, then applies what it covered.
-    pub(super) fn commit(&mut self) -> Result<(), Error> {
+    /// Commits the open transaction, then applies what it covered; or undoes it.
+    pub(super) fn commit(&mut self) -> Result<Standing, Error> {
         let began = Instant::now();
         match self.try_commit()? {
             Ok(()) => {
                 measure::committed(self.config.name, began.elapsed());
                 self.failed_in_a_row = 0;
+                self.note_committed();
                 let failed = self.locked().apply(&self.progress);
                 failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))?;
-                self.settled()
+                self.settled()?;
+                Ok(Standing::AsPolled)
             }
-            Err((stage, failure)) => self.undo(stage, &failure),
+            Err((stage, failure)) => {
+                self.undo(stage, &failure)?;
+                Ok(Standing::Undone)
+            }
         }
+    }
+
+    fn note_committed(&mut self) {
+        let next = |owned: &Owned| Some((owned.partition(), owned.uncommitted()?));
+        let committed: Vec<_> = self.locked().owned.values().filter_map(next).collect();
+        committed.into_iter().for_each(|(partition, next)| self.refusals.committed(partition, next));
     }
 
     /// Commits what is open when the task is told to stop, and says whether everything that was ever folded is committed and
@@ -251,6 +262,12 @@ impl<F: Fold> Worker<F> {
     pub(super) fn undo(&mut self, stage: Stage, failure: &Failure) -> Result<(), Error> {
         self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
         let in_a_row = self.failed_in_a_row;
+        {
+            let work = self.locked();
+            let (records, refused) = (work.open_records(), work.session.refused());
+            drop(work);
+            self.refusals.failed(records, &refused);
+        }
         tracing::warn!(%failure, ?stage, in_a_row, "the transaction failed; its records are folded again");
         if in_a_row >= OFTEN {
             tracing::error!(%failure, in_a_row, "nothing is committed: what does `events` refuse, or is the coordinator gone?");

@@ -54,6 +54,7 @@ impl<F: Fold> Worker<F> {
         }
         for (partition, verified) in verified {
             let noted = self.locked().owned.get(&partition).map_or(Ok(()), |owned| owned.set_verified(&verified));
+            measure::set(self.config.name, measure::VERIFIED_OFFSET, partition, verified.next.0);
             if let Err(error) = noted {
                 drop(self.locked().owned.remove(&partition));
                 self.halt(partition, 0, error.into())?;
