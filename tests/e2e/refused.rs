@@ -11,9 +11,16 @@ const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// Enough for the events of a feed, and for markers.
 const SMALLER: [(&str, &str); 1] = [("max.message.bytes", "60000")];
 
-/// Does not shrink.
+/// What cannot be compressed to less than the limit.
 fn large_event() -> String {
-    let noise: String = (0..40_000_u64).map(|n| format!("{:02x}", (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56))).collect();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut letter = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + state.to_be_bytes()[0] % 64)
+    };
+    let noise: String = (0..200_000).map(|_| letter()).filter(char::is_ascii_alphanumeric).collect();
     format!(
         r#"{{"id":"evt_large","object":"event","type":"customer.updated","created":1767225600,"livemode":true,"data":{{"object":{{"object":"customer","id":"cus_1","description":"{noise}"}}}}}}"#
     )
@@ -33,7 +40,7 @@ fn an_event_that_is_too_large_for_its_topic_stops_its_partition_alone_with_its_p
     let mut place = position.split('/').skip(1).map(|number| number.parse::<i64>().unwrap());
     let (partition, offset) = (i32::try_from(place.next().unwrap()).unwrap(), place.next().unwrap());
 
-    let stopped = |partition: i32| up.metric(STOPPED, &format!("partition=\"{partition}\""));
+    let stopped = |partition: i32| up.metric(STOPPED, &format!("task=\"processor\",partition=\"{partition}\""));
     wait_until("its partition stops", || (stopped(partition) == 1.0).then_some(()));
     let next = || committed(up.brokers(), &site.group(), &raw);
     assert_eq!(next()[&partition].0, offset, "what lies before it is committed, and nothing behind it");

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer, Threaded
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const ANSWER: Duration = Duration::from_secs(30);
+const OF_0: &str = "task=\"processor\",partition=\"0\"";
 
 fn committed_of_0(site: &Site, up: &Up) -> (i64, String) {
     committed(up.brokers(), &site.group(), &site.topics().raw())[&0].clone()
@@ -47,7 +48,7 @@ fn an_offset_that_somebody_set_back_stops_its_partition_and_repair_loses_and_dou
     site.processed(up.brokers());
     // From then on nothing but a person can have set it back.
     wait_until("all outputs are verified", || {
-        let of_0 = |name| up.metric(name, "partition=\"0\"");
+        let of_0 = |name| up.metric(name, OF_0);
         (of_0(VERIFIED_OFFSET) == of_0(NEXT_OFFSET)).then_some(())
     });
     let (next, stamp) = committed_of_0(&site, &up);
@@ -55,7 +56,7 @@ fn an_offset_that_somebody_set_back_stops_its_partition_and_repair_loses_and_dou
     transaction_of(&site, &stranger, (next - 1, stamp)).commit_transaction(ANSWER).unwrap();
     fence_all(&site);
     let feed = Feed::start(up.brokers(), &raw, 4, "after");
-    wait_until("partition 0 stops", || (up.metric(STOPPED, "partition=\"0\"") == 1.0).then_some(()));
+    wait_until("partition 0 stops", || (up.metric(STOPPED, OF_0) == 1.0).then_some(()));
     let all = || committed(up.brokers(), &site.group(), &raw);
     let before = all();
     wait_until("each of the others goes on", || {
