@@ -138,8 +138,12 @@ impl House<'_> {
             };
             tracing::error!("the services are stopped, and started again once that is over: {why}");
             closed = Closed::serve(&listeners, self.sources, &why)?;
+            let told = closed.why();
             if let Some(services) = running.take() {
-                services.pause(self.cancel, SERVICES).await;
+                tokio::select! {
+                    () = services.pause(self.cancel, SERVICES, || cluster.go_on()) => {}
+                    never = cluster.tell(&told) => match never {},
+                }
             }
         }
     }

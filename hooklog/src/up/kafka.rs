@@ -181,6 +181,28 @@ impl Cluster {
         tokio::task::spawn_blocking(move || loss.look_after()).await?
     }
 
+    /// Nothing acknowledges what our own broker writes any more: it may be started again, if it waits for that.
+    pub(super) fn go_on(&self) {
+        if let Some(own) =
+            self.own.as_ref().filter(|own| matches!(&*own.watch.states().borrow(), State::Unsound { .. }))
+        {
+            own.watch.go_on();
+        }
+    }
+
+    /// Says why our own broker does not run, each time that it is another reason.
+    pub(super) async fn tell(&self, why: &Why) -> std::convert::Infallible {
+        let Some(mut states) = self.states() else { return std::future::pending().await };
+        loop {
+            if let State::Restarting { why: reason } | State::Unsound { why: reason } = &*states.borrow_and_update() {
+                why.is(reason.clone());
+            }
+            if states.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// How our own broker is doing; `None` where it is not ours.
     pub(super) fn states(&self) -> Option<Receiver<State>> {
         self.own.as_ref().map(|own| own.watch.states())

@@ -36,6 +36,9 @@ const STORE_MEMORY: usize = 384 << 20;
 /// Between two looks at what is not ready yet, and between two lines about it.
 const LOOK: Duration = Duration::from_millis(50);
 const TELL: Duration = Duration::from_secs(10);
+const INGEST: &str = "ingest";
+/// How long the services may take to stop before a broker that they may need for it is started again.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Before `run.json` is written again that could not be written.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -93,7 +96,7 @@ impl Services {
             let standing = hooklog_ingest::Standing::closed("Kafka has not answered yet");
             self.standing.ingest = Some(standing.clone());
             let serve = hooklog_ingest::serve(listener, config, standing, self.stop.clone());
-            self.spawn("ingest", async { Ok(serve.await?) });
+            self.spawn(INGEST, async { Ok(serve.await?) });
         }
         // Last, since it tells of the others.
         if roles.projects() {
@@ -233,25 +236,45 @@ impl Services {
     }
 
     /// [`Services::stop`] for as long as it takes, since nothing may run on; once the process is to stop, `within` that time.
-    pub(super) async fn pause(self, cancel: &CancellationToken, within: Duration) {
+    ///
+    /// Some calls of librdkafka come back only once a broker answers. So when ingest has ended, and with it every
+    /// acknowledgement, and the others have had their time, `release` lets the broker start again: whoever is still there ends
+    /// the transaction that it had open, and begins no other.
+    pub(super) async fn pause(mut self, cancel: &CancellationToken, within: Duration, release: impl FnOnce()) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(PATIENCE, self.join(|_| false)).await;
         let deadline = async {
             cancel.cancelled().await;
             tokio::time::sleep(within).await;
         };
-        if let Err(error) = self.stopped(deadline).await {
-            tracing::warn!("while the services were stopped: {}", crate::exit::told(&error));
+        let all = async {
+            self.join(|left| !left.contains(&INGEST)).await;
+            release();
+            self.join(|_| false).await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = deadline => {}
+        }
+    }
+
+    /// Until all have ended, or `enough` have; `enough` is told who is left.
+    async fn join(&mut self, enough: impl Fn(&[&'static str]) -> bool) {
+        while !enough(&self.names) {
+            let Some(ended) = self.running.join_next().await else { return };
+            if let Ok((name, _)) = &ended {
+                self.names.retain(|left| left != name);
+            }
+            if let Err(error) = told(ended) {
+                tracing::warn!("while the services were stopped: {}", crate::exit::told(&error));
+            }
         }
     }
 
     /// All at once: no webhook comes in any more, those that are under way get their answer, and the tasks commit what they
     /// have. What they leave in `raw` is there at the next start.
-    pub(super) async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        self.stopped(tokio::time::sleep(within)).await
-    }
-
-    async fn stopped(mut self, deadline: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub(super) async fn stop(mut self, within: Duration) -> anyhow::Result<()> {
         self.stop.cancel();
-        let began = tokio::time::Instant::now();
         let (mut outcome, mut left) = (Ok(()), self.names);
         let all = async {
             while let Some(ended) = self.running.join_next().await {
@@ -260,15 +283,11 @@ impl Services {
                 outcome = before.and(told(ended));
             }
         };
-        let in_time = tokio::select! {
-            () = all => true,
-            () = deadline => false,
-        };
-        if in_time {
-            return outcome;
+        match tokio::time::timeout(within, all).await {
+            Ok(()) => outcome,
+            // What it had open is undone by Kafka, and done again by the next start.
+            Err(_) => Err(anyhow!("{} did not stop within {} s", left.join(" and "), within.as_secs())),
         }
-        // What it had open is undone by Kafka, and done again by the next start.
-        Err(anyhow!("{} did not stop within {} s", left.join(" and "), began.elapsed().as_secs()))
     }
 }
 
