@@ -9,6 +9,7 @@
 //! - [`feed`]: [`Feed`]: load straight into `raw`
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
+//! - [`transactions`]: the coordinator's log beside the partitions', from the files
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
@@ -21,6 +22,7 @@ mod program;
 pub mod records;
 pub mod settings;
 mod site;
+mod transactions;
 mod up;
 mod wait;
 
@@ -31,5 +33,6 @@ pub use process::Process;
 pub use program::{Program, Refused};
 pub use records::Record;
 pub use site::{Done, Site};
+pub use transactions::Transactions;
 pub use up::{Up, narrowed};
 pub use wait::{DEADLINE, wait_until, wait_until_within};
