@@ -167,7 +167,9 @@ impl House<'_> {
     }
 
     async fn open(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
-        if !wait_for_room(&self.place.full_directories(), why, self.cancel).await {
+        // A broker of ours that died of a full disk is looked at first: that the disk is full may be all that tells of it.
+        let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
+        if !starts_broker && !wait_for_room(&self.place.full_directories(), why, self.cancel).await {
             return Ok(None);
         }
         if cluster.is_none() {
