@@ -9,6 +9,10 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use hooklog_test_support::{Site, Up, http, wait_until};
 
@@ -26,20 +30,35 @@ impl Disk {
         mounted.is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
     }
 
-    fn filler(&self) -> PathBuf {
-        self.0.join("filler")
+    /// To the last byte, and again whatever is freed: stores give back what they had only reserved.
+    fn fill(&self) -> Full {
+        let (path, is_over) = (self.0.join("filler"), Arc::new(AtomicBool::new(false)));
+        let mut file = File::create(&path).unwrap();
+        let over = is_over.clone();
+        let fill = move || {
+            let block = vec![0; 64 << 10];
+            while !over.load(Ordering::Relaxed) {
+                if file.write_all(&block).is_err() && file.write_all(&[0]).is_err() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        };
+        Full { path, is_over, filling: Some(thread::spawn(fill)) }
     }
+}
 
-    /// To the last byte.
-    fn fill(&self) {
-        let mut file = File::create(self.filler()).unwrap();
-        let block = vec![0; 64 << 10];
-        while file.write_all(&block).is_ok() {}
-        while file.write_all(&[0]).is_ok() {}
-    }
+/// The disk is full while this lives.
+struct Full {
+    path: PathBuf,
+    is_over: Arc<AtomicBool>,
+    filling: Option<JoinHandle<()>>,
+}
 
-    fn make_room(&self) {
-        fs::remove_file(self.filler()).unwrap();
+impl Drop for Full {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = self.filling.take().map(JoinHandle::join);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -110,7 +129,7 @@ fn while_the_disk_is_full_webhooks_get_503_and_with_room_it_goes_on_by_itself() 
         let load = Load::on(&site, &up, 7 + time);
         wait_until("webhooks are acknowledged", || (acked(&site).len() >= before + 300).then_some(()));
         let broker = up.broker();
-        disk.fill();
+        let full = disk.fill();
         wait_until("the broker died of it", || (!broker.is_alive()).then_some(()));
         let (ingest, query) = (up.address("ingest"), up.address("query"));
         wait_until("both addresses say that it is not ready", || {
@@ -123,7 +142,7 @@ fn while_the_disk_is_full_webhooks_get_503_and_with_room_it_goes_on_by_itself() 
         let refused = up.post(br#"{"id":"evt_while_full","type":"customer.created"}"#);
         assert_eq!((refused.status, status(ingest, "/healthz")), (503, Some(200)));
         assert!(pid.is_alive());
-        disk.make_room();
+        drop(full);
         wait_until("it is ready again", || (status(query, "/readyz") == Some(200)).then_some(()));
         let then = acked(&site).len();
         wait_until("webhooks are acknowledged again", || (acked(&site).len() > then).then_some(()));
@@ -144,7 +163,9 @@ fn a_start_on_a_full_disk_waits_for_room_and_then_checks_the_log_of_the_broker_t
     site.send(&["--events", "200", "--seed", "5"]);
     let broker = up.broker();
     up.program.kill();
-    disk.fill();
+    let full = disk.fill();
+    let is_full = || File::create(site.data_dir().join("probe")).and_then(|mut probe| probe.write_all(&[0; 4096]));
+    wait_until("the disk is full", || is_full().is_err().then_some(()));
     // A broker of a killed `up`, which finds no room.
     broker.kill();
     let mut command =
@@ -155,7 +176,7 @@ fn a_start_on_a_full_disk_waits_for_room_and_then_checks_the_log_of_the_broker_t
         (status(&url, "/healthz") == Some(200) && status(&url, "/readyz") == Some(503)).then_some(())
     });
     assert!(site.data_dir().join("broker/power-loss").exists(), "nobody would look after the broker that died");
-    disk.make_room();
+    drop(full);
     wait_until("it is ready", || (status(&url, "/readyz") == Some(200)).then_some(()));
     assert!(!site.data_dir().join("broker/power-loss").exists(), "it is served before it was checked");
     assert!(up.try_wait().unwrap().is_none());
