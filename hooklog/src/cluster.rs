@@ -1,5 +1,8 @@
-//! The cluster that a tool looks at: the one that was named, else the one of the `hooklog` that runs on the data directory.
+//! The cluster that a tool looks at: the one that was named, else the one of the `hooklog` that runs on the data directory,
+//! else the broker that the data directory has of its own, started for the tool and stopped after it.
 //! Nothing is created and nothing is pinned here: a tool that looks must leave no trace.
+
+mod own;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use hooklog_store::Registry;
 use hooklog_task::pace::Pace;
 use rdkafka::message::Message;
 
+use crate::broker;
 use crate::datadir::RunFile;
 use crate::settings::{self, Common, Settings};
 
@@ -31,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) connection: Connection,
     /// Who runs on the data directory, if anybody does.
     pub(crate) run: Option<RunFile>,
+    /// Whether the data directory is locked by us, with its broker started for us.
+    pub(crate) is_ours: bool,
 }
 
 impl Cluster {
@@ -40,7 +46,21 @@ impl Cluster {
         let run = RunFile::find(&settings.data_dir)?;
         let running = run.as_ref().and_then(|run| run.brokers.clone());
         let brokers = settings.brokers.clone().or(running).ok_or_else(|| nothing_runs(&settings.data_dir))?;
-        Ok(Cluster { connection: settings.connection_to(&brokers), settings, run })
+        Ok(Cluster { connection: settings.connection_to(&brokers), settings, run, is_ours: false })
+    }
+
+    /// Does `work` on the cluster that [`Cluster::find`] finds. Where none is named and none runs, and the data directory has
+    /// a broker of its own, that one is started for it, and stopped in order afterwards.
+    pub(crate) fn visit<T>(common: &Common, work: impl FnOnce(&Cluster) -> Result<T>) -> Result<T> {
+        let settings = settings::settings(common)?;
+        let runs = settings.brokers.is_some() || RunFile::find(&settings.data_dir)?.is_some();
+        if runs || !broker::is_in(&settings.data_dir) {
+            return work(&Cluster::find(common)?);
+        }
+        own::with(&settings, |brokers| {
+            let connection = settings.connection_to(brokers);
+            work(&Cluster { connection, settings: settings.clone(), run: None, is_ours: true })
+        })
     }
 
     /// The topics as they are.

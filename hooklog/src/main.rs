@@ -13,6 +13,7 @@ mod listen;
 mod process;
 mod rebuild;
 mod repair;
+mod room;
 mod send;
 mod settings;
 mod signals;

@@ -25,6 +25,7 @@ mod writer;
 
 pub use config::{Config, Limits};
 pub use error::Error;
-pub use serve::serve;
+pub use serve::{refuse, serve};
 pub use signature::Secret;
 pub use source::Source;
+pub use writer::Standing;

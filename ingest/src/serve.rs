@@ -7,19 +7,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::{self, App};
 use crate::measure;
-use crate::source::Sources;
-use crate::writer;
-use crate::{Config, Error};
+use crate::source::{Source, Sources};
+use crate::writer::{self, Standing};
+use crate::{Config, Error, Limits};
 
 /// Serves `POST /webhooks/{source}`, `/healthz` and `/readyz` on `listener` until `shutdown`, then lets what is under
-/// way finish within its deadlines. It starts without Kafka and answers 503 until Kafka is there.
+/// way finish within its deadlines. It starts without Kafka and answers 503 until Kafka is there, which `standing` tells.
 ///
 /// # Errors
 /// What is wrong with `config`, a listener that broke for good, or a writer that died.
-pub async fn serve(listener: TcpListener, config: Config, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    standing: Standing,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     config.check()?;
     measure::describe();
-    let (appender, mut writer) = writer::start(&config)?;
+    let (appender, mut writer) = writer::start(&config, &standing)?;
     let app = App::new(Sources::new(&config.sources)?, appender, config.limits.clone());
     let edge = edge::listen(listener, edge::router(Arc::new(app)), &config.limits, shutdown);
     tokio::select! {
@@ -31,4 +36,23 @@ pub async fn serve(listener: TcpListener, config: Config, shutdown: Cancellation
     }
     // The edge is gone and with it every sender of the queue, so the writer finishes by itself.
     writer.await.map_err(|died| Error::WriterEnded { reason: died.to_string() })
+}
+
+/// In the place of [`serve`] while nothing may be written: what is genuine gets 503 at once, and `/readyz` says why, as
+/// `standing` does. Until `shutdown`.
+///
+/// # Errors
+/// Sources that are wrong, or a listener that broke for good.
+pub async fn refuse(
+    listener: TcpListener,
+    sources: &[Source],
+    standing: Standing,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    measure::describe();
+    let limits = Limits::default();
+    let (appender, refusing) = writer::refuse(&limits, &standing);
+    let app = App::new(Sources::new(sources)?, appender, limits.clone());
+    edge::listen(listener, edge::router(Arc::new(app)), &limits, shutdown).await?;
+    refusing.await.map_err(|died| Error::WriterEnded { reason: died.to_string() })
 }

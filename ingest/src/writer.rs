@@ -8,6 +8,7 @@ mod properties;
 mod renewal;
 mod task;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hooklog_schemas::RawPosition;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::record::Record;
-use crate::{Config, Error};
+use crate::{Config, Error, Limits};
 
 /// Why a record is not known to be in `raw`. It may be there all the same: the sender's next attempt is then a
 /// duplicate, which costs nothing.
@@ -28,6 +29,8 @@ pub(crate) enum Rejected {
     Renewing,
     #[error("the service is stopping")]
     Stopping,
+    #[error("the log is not open for writing")]
+    NotOpen,
     #[error("Kafka did not acknowledge within the deadline")]
     Deadline,
     #[error("Kafka acknowledged without saying where the record stands")]
@@ -42,6 +45,7 @@ impl Rejected {
             Self::Full => "queue_full",
             Self::Renewing => "producer_renewing",
             Self::Stopping => "stopping",
+            Self::NotOpen => "not_open",
             Self::Deadline => "ack_deadline",
             Self::Unplaced => "unplaced",
             Self::Kafka(_) => "kafka",
@@ -63,6 +67,39 @@ pub(crate) struct Append {
 pub(crate) enum Readiness {
     Ready,
     NotReady(String),
+}
+
+/// Whether ingest can write to `raw`, for whoever asks from outside. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Standing(Arc<watch::Sender<Readiness>>);
+
+impl Standing {
+    /// Of an ingest that is not open, for this reason.
+    pub fn closed(why: impl Into<String>) -> Standing {
+        Standing(Arc::new(watch::Sender::new(Readiness::NotReady(why.into()))))
+    }
+
+    /// Says why it is not open.
+    pub fn close(&self, why: impl Into<String>) {
+        self.0.send_replace(Readiness::NotReady(why.into()));
+    }
+
+    /// Why `raw` cannot be written to, as far as the last look says; nothing where it can.
+    pub fn why_not(&self) -> Option<String> {
+        match &*self.0.borrow() {
+            Readiness::Ready => None,
+            Readiness::NotReady(why) => Some(why.clone()),
+        }
+    }
+
+    /// Takes a look's result; whether it is news.
+    fn look(&self, readiness: &Readiness) -> bool {
+        self.0.send_if_modified(|known| {
+            let changed = known != readiness;
+            known.clone_from(readiness);
+            changed
+        })
+    }
 }
 
 /// The edge's end of the queue.
@@ -102,9 +139,22 @@ impl Appender {
 }
 
 /// Starts the task that owns the producer. It ends when every [`Appender`] is gone; until then its end is a defect.
-pub(crate) fn start(config: &Config) -> Result<(Appender, JoinHandle<()>), Error> {
+pub(crate) fn start(config: &Config, standing: &Standing) -> Result<(Appender, JoinHandle<()>), Error> {
     let (queue, appends) = mpsc::channel(config.limits.queue_records);
-    let (report, readiness) = watch::channel(Readiness::NotReady("Kafka has not answered yet".to_owned()));
-    let task = task::Task::new(config, report)?;
-    Ok((Appender::new(queue, readiness, config.limits.ack_timeout), tokio::spawn(task.run(appends))))
+    standing.0.send_replace(Readiness::NotReady("Kafka has not answered yet".to_owned()));
+    let task = task::Task::new(config, standing.clone())?;
+    let appender = Appender::new(queue, standing.0.subscribe(), config.limits.ack_timeout);
+    Ok((appender, tokio::spawn(task.run(appends))))
+}
+
+/// In the place of [`start`] while the log must not be written to: every record is refused at once.
+pub(crate) fn refuse(limits: &Limits, standing: &Standing) -> (Appender, JoinHandle<()>) {
+    let (queue, mut appends) = mpsc::channel::<Append>(limits.queue_records);
+    let refusing = async move {
+        while let Some(append) = appends.recv().await {
+            // Nobody waits any more where the client went away.
+            let _ = append.answer.send(Err(Rejected::NotOpen));
+        }
+    };
+    (Appender::new(queue, standing.0.subscribe(), limits.ack_timeout), tokio::spawn(refusing))
 }

@@ -1,5 +1,5 @@
 use hooklog_schemas::Partition;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
 use crate::native::Class;
@@ -22,6 +22,16 @@ pub enum Error {
         what: &'static str,
         /// What the client library said.
         source: KafkaError,
+    },
+    /// The cluster does not know us.
+    #[error(
+        "{brokers} refuse the client: {reason}; check `security.protocol` and the `sasl.` properties in the [kafka] table of the configuration"
+    )]
+    Refused {
+        /// The brokers that were tried.
+        brokers: String,
+        /// What the client library said.
+        reason: String,
     },
     /// A call that the binding lacks failed.
     #[error("Kafka refused {what}: {failure}")]
@@ -65,10 +75,73 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether waiting can mend it: Kafka is away, or busy, or its topics are still being made. Rights, credentials, wrong
+    /// properties and contradictions are for people.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Unreachable { source, .. } => source.rdkafka_error_code().is_none_or(|code| !is_for_people(code)),
+            Error::Native { failure, .. } | Error::Producer { failure, .. } => {
+                failure.class != Class::Fatal && !is_for_people(failure.code)
+            }
+            Error::NoTopic(_) | Error::Read { .. } => true,
+            Error::Client(_)
+            | Error::Runtime(_)
+            | Error::Refused { .. }
+            | Error::Contradiction(_)
+            | Error::Create { .. } => false,
+        }
+    }
+}
+
+fn is_for_people(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::IllegalSASLState
+            | Code::ClusterAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::UnsupportedVersion
+            | Code::InvalidTopic
+            | Code::PolicyViolation
+    )
+}
+
 /// A second owner is refused for good; anything else is a matter of reaching the coordinator.
 fn advice(class: Class) -> &'static str {
     match class {
         Class::Fatal => "is another process using the same data directory or the same instance id?",
         _ => "is the cluster up, and may the client's user use this transactional id?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::Failure;
+
+    fn unreachable(code: RDKafkaErrorCode) -> Error {
+        Error::Unreachable { brokers: "b:1".into(), what: "for metadata", source: KafkaError::MetadataFetch(code) }
+    }
+
+    #[test]
+    fn a_cluster_that_is_away_is_waited_for_and_one_that_refuses_is_not() {
+        use RDKafkaErrorCode as Code;
+        for code in [Code::BrokerTransportFailure, Code::AllBrokersDown, Code::OperationTimedOut, Code::Resolve] {
+            assert!(unreachable(code).is_passing(), "{code}");
+        }
+        for code in [Code::Authentication, Code::TopicAuthorizationFailed, Code::ClusterAuthorizationFailed] {
+            assert!(!unreachable(code).is_passing(), "{code}");
+        }
+        let failure = |class, code| Failure { class, code, text: String::new() };
+        let native = |failure| Error::Native { what: "the topics' ids", failure };
+        assert!(native(failure(Class::Other, Code::OperationTimedOut)).is_passing());
+        assert!(!native(failure(Class::Other, Code::TopicAuthorizationFailed)).is_passing());
+        assert!(!Error::Contradiction(vec![]).is_passing());
     }
 }

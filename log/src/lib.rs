@@ -7,8 +7,10 @@
 //! | [`provision`] | what each topic must be like; created, checked, and partition counts pinned |
 //! | [`partitioner`] | which partition a key goes to |
 //! | [`producer`] | a transactional producer: queue, headers, classes of errors |
+//! | [`reach`] | waits until the cluster answers |
 //! | [`reader`] | one partition from one offset to another |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
+//! | [`insync`] | how many replicas must have a record before it is acknowledged |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
 //! | [`hanging`] | transactions that stay open although they count as complete: found, and ended |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
@@ -18,10 +20,12 @@ pub mod connection;
 pub mod ends;
 mod error;
 pub mod hanging;
+pub mod insync;
 pub mod native;
 pub mod partitioner;
 pub mod producer;
 pub mod provision;
+pub mod reach;
 pub mod reader;
 pub mod topics;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hooklog_schemas::ids::Span;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::connection::{ASK, Connection};
 use crate::error::Error;
@@ -69,7 +69,7 @@ pub fn ensure(connection: &Connection, needs: &Needs) -> Result<Provisioned, Err
 async fn ensured(connection: &Connection, needs: &Needs) -> Result<Provisioned, Error> {
     let admin = connection.admin()?;
     let all = wanted::topics(needs, brokers(connection, &admin)?);
-    create_missing(&admin, &all, &ids(&admin, &all)?).await?;
+    create_missing(connection, &admin, &all, &ids(&admin, &all)?).await?;
     let ids = visible(&admin, &all).await?;
     let pinned = pins::agree(connection, &needs.topics, &counted(connection, &admin, &all)?).await?;
     let verdict = examine(connection, &admin, &all, &pinned, needs.window).await?;
@@ -107,24 +107,43 @@ fn ids(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error
     Ok(names.iter().zip(ids).filter_map(|(name, id)| Some(((*name).to_owned(), id?))).collect())
 }
 
-async fn create_missing(admin: &Admin, all: &[Wanted], there: &BTreeMap<String, TopicId>) -> Result<(), Error> {
+async fn create_missing(
+    connection: &Connection,
+    admin: &Admin,
+    all: &[Wanted],
+    there: &BTreeMap<String, TopicId>,
+) -> Result<(), Error> {
     let missing: Vec<&Wanted> = all.iter().filter(|wanted| !there.contains_key(&wanted.name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let options = AdminOptions::new().operation_timeout(Some(ASK)).request_timeout(Some(ASK));
     let new: Vec<NewTopic<'_>> = missing.iter().map(|wanted| new_topic(wanted)).collect();
-    let first = &missing[0].name;
-    let made = admin.create_topics(&new, &options).await;
-    let made = made.map_err(|e| Error::Create { topic: first.clone(), reason: e.to_string() })?;
+    let unreachable = connection.unreachable("to create topics");
+    let made = admin.create_topics(&new, &options).await.map_err(&unreachable)?;
     for answer in made {
         match answer {
             // Another service that starts at the same moment made it.
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) if is_passing(code) => return Err(unreachable(KafkaError::AdminOp(code))),
             Err((topic, code)) => return Err(Error::Create { topic, reason: code.to_string() }),
         }
     }
     Ok(())
+}
+
+/// The controller is away, or busy.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::RequestTimedOut
+            | Code::OperationTimedOut
+            | Code::NotController
+            | Code::BrokerNotAvailable
+            | Code::BrokerTransportFailure
+            | Code::ThrottlingQuotaExceeded
+    )
 }
 
 fn new_topic(wanted: &Wanted) -> NewTopic<'_> {
@@ -167,10 +186,15 @@ async fn examine(
     let configs = configs.map_err(connection.unreachable("for the topics' settings"))?;
     let mut verdict = Verdict::default();
     for (wanted, config) in all.iter().zip(configs) {
-        let config = config.map_err(|code| Error::Read {
-            topic: wanted.name.clone(),
-            partition: hooklog_schemas::Partition(0),
-            reason: format!("its settings cannot be read ({code}); the client's user needs the right to describe them"),
+        let config = config.map_err(|code| {
+            let name = &wanted.name;
+            let refused = format!(
+                "{name}: its settings cannot be read ({code}); the client's user needs the right to describe them"
+            );
+            match code {
+                RDKafkaErrorCode::TopicAuthorizationFailed => Error::Contradiction(vec![refused]),
+                code => connection.unreachable("for a topic's settings")(KafkaError::AdminOp(code)),
+            }
         })?;
         let setting = |entry: &rdkafka::admin::ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
         let settings = config.entries.iter().filter_map(setting).collect();

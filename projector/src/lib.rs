@@ -34,3 +34,4 @@ pub mod views;
 
 pub use error::Error;
 pub use projector::{Config, Projector};
+pub use query::Others;

@@ -22,7 +22,7 @@ use crate::generations::rules_file::OnDisk;
 use crate::generations::{Generation, Keeper};
 use crate::measure::{self, Sampler};
 use crate::mend::Mended;
-use crate::query;
+use crate::query::{self, Others};
 use crate::rebuild::{self, Building, Rebuilt};
 use crate::status::Status;
 use crate::views::task::Views;
@@ -123,7 +123,12 @@ impl Projector {
 
     /// The query API: `/v1/...`, `/healthz`, `/readyz`.
     pub fn router(&self) -> Router {
-        query::router(self.0.clone())
+        self.router_beside(Arc::new(Vec::new))
+    }
+
+    /// [`Projector::router`] of a process that does more: it is ready once the views are, and `others` has no reason why not.
+    pub fn router_beside(&self, others: Others) -> Router {
+        query::router(self.0.clone(), others)
     }
 
     /// Builds the views anew from the log under the rules that are on disk now, beside those that answer; switches; and

@@ -45,6 +45,16 @@ pub struct Reader {
     pub folded: u64,
 }
 
+impl Status {
+    /// What keeps the views from being ready, a sentence each.
+    pub fn not_ready(&self) -> impl Iterator<Item = String> + '_ {
+        let restoring = self.partitions.iter().filter(|reader| reader.restoring);
+        restoring.map(|reader| {
+            format!("views: partition {} is still read from events, it is at {}", reader.partition, reader.next)
+        })
+    }
+}
+
 impl Parts {
     pub(crate) fn status(&self) -> Result<Status, Error> {
         let live = self.keeper.live();

@@ -47,13 +47,15 @@ pub(crate) const NO: u8 = 1;
 
 /// Runs the command to its end.
 pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
-    let cluster = Cluster::find(common)?;
-    let subject = Subject::of(&cluster)?;
-    let waited = args.wait.then(|| extent::wait(&subject, args.timeout())).transpose()?;
     let mut details = report::Details::with_at_most(args.details);
-    let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
-    // Somebody who asked to wait asked about everything.
-    counts.ok &= waited.is_none() || counts.in_flight == 0;
+    let counts = Cluster::visit(common, |cluster| {
+        let subject = Subject::of(cluster)?;
+        let waited = args.wait.then(|| extent::wait(&subject, args.timeout())).transpose()?;
+        let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
+        // Somebody who asked to wait asked about everything.
+        counts.ok &= waited.is_none() || counts.in_flight == 0;
+        Ok(counts)
+    })?;
     // Who has seen enough of the table still gets the answer.
     until_nobody_reads(report::tell(&counts, &details, common.json))?;
     Ok(if counts.ok { ExitCode::SUCCESS } else { ExitCode::from(NO) })

@@ -98,8 +98,11 @@ async fn follow(watch: &Watch, data: &DataDir, address: &str, cancel: &Cancellat
         }
         let state = states.borrow_and_update().clone();
         match state {
-            State::Running { pid } => publish(data, address, pid)?,
+            // Who cannot find this broker is told so; that ends no broker.
+            State::Running { pid } => publish(data, address, pid).unwrap_or_else(|error| tracing::warn!("{error:#}")),
             State::Restarting { .. } => {}
+            // Its log is marked: the next `hooklog up` checks it.
+            State::Unsound { .. } => watch.go_on(),
             State::GaveUp => return Ok(()),
         }
     }
@@ -117,7 +120,8 @@ fn say_ready(broker: &Broker, json: bool) -> anyhow::Result<()> {
     if let Some(loss) = broker.power_loss() {
         tracing::warn!(
             mark = %loss.mark().display(),
-            "the machine went down under this broker: its topics may have lost different tails, which the next `hooklog up` mends"
+            "{}: its topics may have lost different tails, which the next `hooklog up` mends",
+            loss.cause()
         );
     }
     let mut out = anstream::stdout().lock();

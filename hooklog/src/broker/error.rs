@@ -1,6 +1,6 @@
 //! What can go wrong with the local broker, and what its reader can do.
 
-use crate::{datadir, exit};
+use crate::{datadir, exit, room};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,8 @@ pub(crate) enum Error {
     Died { reason: String, log: PathBuf },
     #[error("Apache Kafka did not answer within {seconds} s, so it was stopped: see its log {}, then start again", log.display())]
     Silent { seconds: u64, log: PathBuf },
+    #[error("the controller has not fenced it within {seconds} s")]
+    NotFenced { seconds: u64 },
     #[error(
         "Apache Kafka died {deaths} times within a minute and is not started again ({reason}): see its log {}, then \
          start again",
@@ -64,6 +66,8 @@ pub(crate) enum Error {
     Cancelled,
     #[error("cannot {doing} {}: {source}. Check that its owner and mode let you, and that the disk is not full", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Full(#[source] room::Full),
     #[error(transparent)]
     DataDir(#[from] datadir::Error),
 }

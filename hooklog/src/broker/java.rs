@@ -63,6 +63,15 @@ impl Java {
 
     /// The broker itself, for a long life with a small heap.
     pub(super) fn broker(&self, layout: &Layout) -> Command {
+        self.server(layout, layout.properties_name())
+    }
+
+    /// The same program as a controller alone.
+    pub(super) fn controller(&self, layout: &Layout) -> Command {
+        self.server(layout, layout.controller_properties_name())
+    }
+
+    fn server(&self, layout: &Layout, properties: &str) -> Command {
         let mut command = self.command(layout);
         command.args(HEAP).args(["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]);
         command.arg("-XX:ErrorFile=logs/hs_err_%p.log");
@@ -71,7 +80,7 @@ impl Java {
             Archive::Use(path) => drop(command.arg(option("-XX:SharedArchiveFile=", path.as_os_str()))),
             Archive::Make(path) => drop(command.arg(option("-XX:ArchiveClassesAtExit=", path.as_os_str()))),
         }
-        command.arg("kafka.Kafka").arg(layout.properties_name());
+        command.arg("kafka.Kafka").arg(properties);
         command
     }
 

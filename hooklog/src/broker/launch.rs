@@ -85,7 +85,7 @@ fn spawn(java: &Java, layout: &Layout, ports: Ports, cluster_id: &str) -> Result
         let status = child.wait().map_err(Error::io("wait for the broker of", layout.directory()))?;
         return Err(Error::Died { reason: said.why(Some(status)), log: layout.server_log() });
     };
-    let record = Record { process, port: ports.kafka, cluster_id: cluster_id.to_owned() };
+    let record = Record { process, port: ports.kafka, cluster_id: cluster_id.to_owned(), log_from: said.begin() };
     if let Err(error) = record.write(layout) {
         // It would run on, at a port that nobody knows.
         child.kill().and_then(|()| child.wait()).map_err(Error::io("end the broker of", layout.directory()))?;

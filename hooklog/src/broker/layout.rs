@@ -30,7 +30,11 @@ impl Layout {
             created.map_err(Error::io("create the directory", path))?;
         }
         let log4j = self.directory.join(LOG4J_NAME);
-        fs::write(&log4j, LOG4J).map_err(Error::io("write", &log4j))
+        // Emptied for nothing on a full disk, it would leave the next broker without a log.
+        match fs::read_to_string(&log4j) {
+            Ok(text) if text == LOG4J => Ok(()),
+            _ => fs::write(&log4j, LOG4J).map_err(Error::io("write", &log4j)),
+        }
     }
 
     /// What all of its processes have in their command line, and no others.
@@ -51,12 +55,26 @@ impl Layout {
         self.directory.join("power-loss")
     }
 
+    /// Becomes [`Layout::power_loss`] by its name alone, on a disk that has no room for a file.
+    pub(super) fn spare_mark(&self) -> PathBuf {
+        self.directory.join("power-loss.spare")
+    }
+
     pub(super) fn properties(&self) -> PathBuf {
         self.directory.join(self.properties_name())
     }
 
     pub(super) fn properties_name(&self) -> &'static str {
         "server.properties"
+    }
+
+    /// For a controller alone.
+    pub(super) fn controller_properties(&self) -> PathBuf {
+        self.directory.join(self.controller_properties_name())
+    }
+
+    pub(super) fn controller_properties_name(&self) -> &'static str {
+        "controller.properties"
     }
 
     /// Kafka's `log.dirs`: its data.

@@ -1,12 +1,15 @@
 //! [`Broker`]: start or adopt it, stop it.
 
+use super::death::{Death, Seen};
 use super::java::Java;
 use super::launch::{Launched, launch};
 use super::layout::Layout;
+use super::power::Cause;
 use super::record::{Record, lost_power};
 use super::said::Said;
-use super::{Error, PowerLoss, archive, format, jars, orphan};
+use super::{Error, PowerLoss, archive, fencing, format, jars, orphan};
 use crate::process::{self, Ended};
+use crate::room::{self, Full};
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
@@ -51,12 +54,17 @@ impl Broker {
     /// Adopts what an earlier run left, or starts a new one. Blocks until it answers.
     pub(crate) fn start(wanted: Wanted) -> Result<Self, Error> {
         let layout = Layout::new(&wanted.data_dir);
-        layout.create()?;
         let record = Record::read(&layout)?;
         let boot_id = process::boot_id().map_err(Error::io("read", "/proc".as_ref()))?;
         if lost_power(record.as_ref(), &boot_id) {
-            PowerLoss::note(&layout)?;
+            PowerLoss::note(&layout, Cause::MachineDown)?;
         }
+        if record.as_ref().is_some_and(|record| lost_tails(&layout, record)) {
+            PowerLoss::note(&layout, Cause::AppendFailed)?;
+        }
+        // Only now: a full disk is the last trace of why that one died.
+        has_room(&wanted)?;
+        layout.create()?;
         match orphan::adopt(&layout, record, &wanted)? {
             Some(record) => Ok(Self::adopted(wanted, layout, record)),
             None => Self::launched(wanted, layout),
@@ -95,7 +103,7 @@ impl Broker {
         self.layout.server_log()
     }
 
-    /// The machine has gone down under it, and nobody has looked after that since.
+    /// Topics may have lost different tails, and nobody has looked after that since.
     pub(crate) fn power_loss(&self) -> Option<PowerLoss> {
         PowerLoss::of(&self.layout)
     }
@@ -104,10 +112,28 @@ impl Broker {
         &self.wanted.cancel
     }
 
-    /// Why it is dead.
-    pub(super) fn why_it_died(&mut self) -> String {
+    /// How it died, once it is dead.
+    pub(super) fn death(&mut self) -> Death {
         let status = self.child.as_mut().and_then(|child| child.wait().ok());
-        self.said.why(status)
+        let seen = Seen { status, said: &self.said.text(), is_full: room::is_full(&self.wanted.data_dir) };
+        Death::of(seen, self.said.why(status))
+    }
+
+    /// A start in its place that failed.
+    pub(super) fn failed(&self, error: &Error) -> Death {
+        let is_full = room::is_full(&self.wanted.data_dir) || room::is_want_of_room(error);
+        let reason = error.to_string();
+        Death::of(Seen { status: None, said: &reason, is_full }, reason.clone())
+    }
+
+    /// Marks it as one whose topics may have lost different tails.
+    pub(super) fn note_failed_append(&self) -> Result<(), Error> {
+        PowerLoss::note(&self.layout, Cause::AppendFailed)
+    }
+
+    /// What its disk lacks before another one can be started.
+    pub(super) fn wants_room(&self) -> Option<Full> {
+        room::wanting(&self.wanted.data_dir)
     }
 
     /// Starts a new one in place of one that died, at the same port, since clients know that one.
@@ -129,6 +155,22 @@ impl Broker {
     }
 }
 
+/// Whether the broker on record is dead and may have failed to append.
+fn lost_tails(layout: &Layout, record: &Record) -> bool {
+    if record.process.is_alive() {
+        return false;
+    }
+    let (said, is_full) = (Said::from(layout, record.log_from).text(), room::is_full(layout.directory()));
+    Death::of(Seen { status: None, said: &said, is_full }, String::new()).append_failed
+}
+
+fn has_room(wanted: &Wanted) -> Result<(), Error> {
+    match room::is_full(&wanted.data_dir) {
+        true => Err(room::wanting(&wanted.data_dir).map_or(Error::Cancelled, Error::Full)),
+        false => Ok(()),
+    }
+}
+
 fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, Error> {
     let cancel = &wanted.cancel;
     if port != 0 && !super::port::is_free_within(port, DYING) {
@@ -138,12 +180,16 @@ fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, E
     let java = java.with_jars(&jars::ensure(&wanted.cache, cancel)?);
     let java = archive::with_archive(java, &wanted.cache, cancel)?;
     let cluster_id = match format::cluster_id(layout) {
-        Some(id) => id,
+        Some(id) => {
+            fencing::fence(&java, layout, cancel)?;
+            id
+        }
         None => {
             let id = format::id_text(rand::random());
             format::format(&java, layout, &id, cancel)?;
             id
         }
     };
+    PowerLoss::prepare(layout)?;
     launch(&java, layout, port, &cluster_id, cancel)
 }

@@ -10,11 +10,14 @@
 //! - [`child`]: waiting for a program that is to end by itself
 //! - [`record`]: which process is ours, and what it may mean to find one
 //! - [`orphan`]: those that an earlier run left, adopted or ended
+//! - [`registration`]: whether the controller takes a broker for alive, from its log
+//! - [`fencing`]: a controller alone, which fences a broker that was killed before the next one starts
 //! - [`launch`]: start it and wait until it answers
 //! - [`ready`]: ask it
 //! - [`said`]: what it said since it was started
 //! - [`local`]: [`Broker`]: start or adopt, stop
-//! - [`power`]: an unclean stop of the machine, to be looked after before anything is served
+//! - [`death`]: what the end of a broker means for its log, pure
+//! - [`power`]: topics that may have lost different tails, to be looked after before anything is served
 //! - [`restart`]: whether to try once more, pure
 //! - [`watch`]: restarts it when it dies
 //! - [`temporary`]: one that goes with the test that wanted it
@@ -23,7 +26,9 @@
 mod archive;
 mod child;
 pub(crate) mod command;
+mod death;
 mod error;
+mod fencing;
 mod format;
 mod jars;
 mod java;
@@ -35,6 +40,7 @@ mod port;
 mod power;
 mod ready;
 mod record;
+mod registration;
 mod restart;
 mod said;
 mod settings;
@@ -45,6 +51,11 @@ pub(crate) use error::Error;
 pub(crate) use local::{Broker, Wanted};
 pub(crate) use power::PowerLoss;
 pub(crate) use watch::{State, Watch};
+
+/// Whether this data directory has a broker of its own, which may be stopped.
+pub(crate) fn is_in(data_dir: &std::path::Path) -> bool {
+    format::cluster_id(&layout::Layout::new(data_dir)).is_some()
+}
 
 /// Of Apache Kafka: what the lock file's jars are.
 pub(crate) const VERSION: &str = "4.3.1";

@@ -14,6 +14,9 @@ pub(super) struct Record {
     pub(super) process: Identity,
     pub(super) port: u16,
     pub(super) cluster_id: String,
+    /// Where its own part of the server's log begins.
+    #[serde(default)]
+    pub(super) log_from: u64,
 }
 
 impl Record {
@@ -72,7 +75,7 @@ mod tests {
     }
 
     fn record(pid: i32) -> Record {
-        Record { process: process(pid), port: 9092, cluster_id: "id".into() }
+        Record { process: process(pid), port: 9092, cluster_id: "id".into(), log_from: 5 }
     }
 
     #[test]
@@ -117,6 +120,9 @@ mod tests {
         assert_eq!(Record::read(&layout).unwrap(), None);
         record(3).write(&layout).unwrap();
         assert_eq!(Record::read(&layout).unwrap(), Some(record(3)));
+        let of_before = r#"{"pid":3,"start_time":7,"boot_id":"boot","port":9092,"cluster_id":"id"}"#;
+        fs::write(layout.record(), of_before).unwrap();
+        assert_eq!(Record::read(&layout).unwrap(), Some(Record { log_from: 0, ..record(3) }));
         fs::write(layout.record(), "{").unwrap();
         assert_eq!(Record::read(&layout).unwrap(), None);
         Record::remove(&layout).unwrap();

@@ -24,6 +24,22 @@ impl Said {
         Self { server: here(layout.server_log()), console: here(layout.console_log()) }
     }
 
+    /// What one said whose server's log began at `offset`.
+    pub(super) fn from(layout: &Layout, offset: u64) -> Self {
+        let Self { server, console } = Self::from_now_on(layout);
+        Self { server: (server.0, offset), console }
+    }
+
+    /// Where its server's log begins.
+    pub(super) fn begin(&self) -> u64 {
+        self.server.1
+    }
+
+    /// The latest of what its server said.
+    pub(super) fn text(&self) -> String {
+        since(&self.server.0, self.server.1).unwrap_or_default()
+    }
+
     /// Why it ended: its own last error, else how the kernel saw it end.
     pub(super) fn why(&self, status: Option<ExitStatus>) -> String {
         let read = |(path, offset): &(PathBuf, u64)| since(path, *offset).unwrap_or_default();

@@ -8,20 +8,44 @@ pub(super) struct Ports {
     pub(super) controller: u16,
 }
 
+/// The one node's id.
+pub(super) const NODE: i32 = 1;
+
+/// Kafka's own: one that is only short of time is not fenced.
+const SESSION_MS: u32 = 9000;
+/// For a controller that waits for the end of the session of a broker that is known to be dead.
+const SHORT_SESSION_MS: u32 = 1000;
+
 /// `server.properties` of one KRaft node on the loopback, its data in `log_dirs` (relative to its working directory).
 pub(super) fn server_properties(ports: Ports, log_dirs: &str) -> String {
     let Ports { kafka, controller } = ports;
     format!(
         "# Written by hooklog at every start: changes are lost.\n\
          process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         node.id={NODE}\n\
+         controller.quorum.voters={NODE}@127.0.0.1:{controller}\n\
          listeners=KAFKA://127.0.0.1:{kafka},CONTROLLER://127.0.0.1:{controller}\n\
          advertised.listeners=KAFKA://127.0.0.1:{kafka}\n\
          listener.security.protocol.map=KAFKA:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=KAFKA\n\
          controller.listener.names=CONTROLLER\n\
-         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{QUICK_AND_SMALL}"
+         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{}",
+        quick_and_small(SESSION_MS)
+    )
+}
+
+/// `controller.properties`: the same node as a controller alone, which fences a broker that is dead.
+pub(super) fn controller_properties(controller: u16, log_dirs: &str) -> String {
+    format!(
+        "# Written by hooklog before a start that follows a kill: changes are lost.\n\
+         process.roles=controller\n\
+         node.id={NODE}\n\
+         controller.quorum.voters={NODE}@127.0.0.1:{controller}\n\
+         listeners=CONTROLLER://127.0.0.1:{controller}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT\n\
+         controller.listener.names=CONTROLLER\n\
+         log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{}",
+        quick_and_small(SHORT_SESSION_MS)
     )
 }
 
@@ -47,17 +71,21 @@ auto.create.topics.enable=false
 unclean.leader.election.enable=false
 ";
 
-const QUICK_AND_SMALL: &str = "\
+fn quick_and_small(session_ms: u32) -> String {
+    format!(
+        "\
 # Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
-# A new broker is let in only when the session of the one before it, which was killed, is over.
+# A broker that was killed is fenced by a controller alone before the next one starts (ADR 20), so nobody waits for this.
 # A shorter one would fence a broker that is only short of time, and that can take acknowledged commits back (KAFKA-20734).
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=300
-broker.session.timeout.ms=9000
+broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms=500
 # The cleaner would take 128 MB of a small heap for the keys of topics that have few.
 log.cleaner.dedupe.buffer.size=16777216
-";
+"
+    )
+}
 
 /// `log4j2.properties`: a bounded log in `logs/`.
 pub(super) const LOG4J: &str = "\
@@ -89,8 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_alone_is_the_same_node_with_a_short_session() {
+        assert_eq!(controller_properties(21093, "kafka"), include_str!("golden/controller.properties"));
+    }
+
+    #[test]
     fn every_setting_is_named_once() {
-        let text = server_properties(Ports { kafka: 1, controller: 2 }, "kafka");
+        named_once(&server_properties(Ports { kafka: 1, controller: 2 }, "kafka"));
+        named_once(&controller_properties(2, "kafka"));
+    }
+
+    fn named_once(text: &str) {
         let mut names: Vec<_> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         let all = names.len();
         names.sort_unstable();

@@ -1,6 +1,10 @@
 //! Watches the broker and restarts it when it dies. Works for an adopted one too, which is not our child.
+//!
+//! After an append that failed it starts no other one before its owner says so: nothing may write to that log, or be
+//! acknowledged, until it was checked.
 
-use super::restart::{Decision, decide};
+use super::death::Death;
+use super::restart::{Decision, after_full, decide};
 use super::{Broker, Error};
 use crate::process::Ended;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,6 +14,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const POLL: Duration = Duration::from_millis(100);
+/// Between two looks at a full disk, and between two lines about it.
+const LOOK: Duration = Duration::from_millis(500);
+const TELL: Duration = Duration::from_secs(10);
 /// For a broker whose watch was dropped without a word.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -21,17 +28,29 @@ pub(crate) enum State {
     },
     /// It died, and is being started again.
     Restarting {
-        deaths: usize,
+        why: String,
+    },
+    /// It died, perhaps in the middle of an append. It is started again once everything that uses it has stopped, which
+    /// [`Watch::go_on`] says; the log is marked, and has to be checked before it is used.
+    Unsound {
+        why: String,
     },
     /// It died too often: the watch has ended, and [`Watch::stop`] says why.
     GaveUp,
+}
+
+/// What its owner wants.
+#[derive(Debug)]
+enum Order {
+    GoOn,
+    Stop(Duration),
 }
 
 /// A thread that looks after the broker until it is stopped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     states: watch::Receiver<State>,
-    stop: Sender<Duration>,
+    orders: Sender<Order>,
     cancel: CancellationToken,
     thread: JoinHandle<Result<Ended, Error>>,
 }
@@ -40,11 +59,11 @@ impl Watch {
     /// Takes the broker over.
     pub(crate) fn over(broker: Broker) -> Self {
         let (announce, states) = watch::channel(State::Running { pid: broker.pid() });
-        let (stop, stopped) = mpsc::channel();
+        let (orders, ordered) = mpsc::channel();
         let cancel = broker.cancel().clone();
-        let guard = Guard { broker, announce, stopped, began: Instant::now(), deaths: Vec::new() };
+        let guard = Guard { broker, announce, ordered, began: Instant::now(), deaths: Vec::new() };
         let thread = thread::Builder::new().name("broker-watch".into()).spawn(|| guard.run());
-        Self { states, stop, cancel, thread: thread.expect("the system has a thread left at start") }
+        Self { states, orders, cancel, thread: thread.expect("the system has a thread left at start") }
     }
 
     /// Changes whenever the broker's state does; closed when the thread has died.
@@ -52,11 +71,17 @@ impl Watch {
         self.states.clone()
     }
 
+    /// Nothing uses the broker any more: one that is [`State::Unsound`] may be started again.
+    pub(crate) fn go_on(&self) {
+        // A watch that has ended has said so by its state.
+        let _ = self.orders.send(Order::GoOn);
+    }
+
     /// Ends the broker and the watch: SIGTERM, after `grace` SIGKILL. Where the watch has given up, says so.
     pub(crate) fn stop(self, grace: Duration) -> Result<Ended, Error> {
         self.cancel.cancel();
         // A watch that has given up does not listen any more.
-        let _ = self.stop.send(grace);
+        let _ = self.orders.send(Order::Stop(grace));
         self.thread.join().unwrap_or(Err(Error::WatchDied))
     }
 }
@@ -64,50 +89,102 @@ impl Watch {
 struct Guard {
     broker: Broker,
     announce: watch::Sender<State>,
-    stopped: Receiver<Duration>,
+    ordered: Receiver<Order>,
     began: Instant,
     deaths: Vec<Duration>,
 }
 
+/// The wait was cut short: the watch is to end, and the broker with it.
+struct Stopped(Duration);
+
 impl Guard {
     fn run(mut self) -> Result<Ended, Error> {
         loop {
-            if let Some(grace) = self.stopped_within(POLL) {
+            if let Err(Stopped(grace)) = self.rest(POLL) {
                 return self.broker.stop(grace);
             }
             if self.broker.is_alive() {
                 continue;
             }
-            let reason = self.broker.why_it_died();
-            if let Some(grace) = self.revive(reason)? {
+            let death = self.broker.death();
+            if let Err(Stopped(grace)) = self.revive(death)? {
                 return self.broker.stop(grace);
             }
         }
     }
 
-    /// Tries until it runs again; a start that fails counts as a death. `Some` when told to stop meanwhile.
-    fn revive(&mut self, mut reason: String) -> Result<Option<Duration>, Error> {
+    /// Tries until it runs again; a start that fails counts as a death, unless the disk is full.
+    fn revive(&mut self, mut death: Death) -> Result<Result<(), Stopped>, Error> {
+        let (mut is_released, mut full_times) = (false, 0);
         loop {
-            let now = self.began.elapsed();
-            self.deaths.push(now);
-            let pause = match decide(&self.deaths, now) {
-                Decision::RestartAfter(pause) => pause,
-                Decision::GiveUp { deaths } => return Err(self.give_up(deaths, reason)),
+            let pause = if death.is_for_want_of_room {
+                full_times += 1;
+                after_full(full_times)
+            } else {
+                let now = self.began.elapsed();
+                self.deaths.push(now);
+                match decide(&self.deaths, now) {
+                    Decision::RestartAfter(pause) => pause,
+                    Decision::GiveUp { deaths } => return Err(self.give_up(deaths, death.reason)),
+                }
             };
-            tracing::error!(%reason, "Apache Kafka died: starting it again in {} ms", pause.as_millis());
-            self.announce.send_replace(State::Restarting { deaths: self.deaths.len() });
-            if let Some(grace) = self.stopped_within(pause) {
-                return Ok(Some(grace));
+            let waited = self.wait(&death, &mut is_released, pause);
+            if let Err(stopped) = waited {
+                return Ok(Err(stopped));
             }
             match self.broker.restart() {
                 Ok(()) => break,
-                Err(Error::Cancelled) => return Ok(Some(self.stopped_within(GRACE).unwrap_or(GRACE))),
-                Err(error) => reason = error.to_string(),
+                Err(Error::Cancelled) => return Ok(Err(self.rest(GRACE).err().unwrap_or(Stopped(GRACE)))),
+                Err(error) => death = self.broker.failed(&error),
             }
         }
         tracing::info!(pid = self.broker.pid(), "Apache Kafka answers again");
         self.announce.send_replace(State::Running { pid: self.broker.pid() });
-        Ok(None)
+        Ok(Ok(()))
+    }
+
+    /// Until another one may be started.
+    fn wait(&mut self, death: &Death, is_released: &mut bool, pause: Duration) -> Result<(), Stopped> {
+        let reason = &death.reason;
+        if death.append_failed {
+            // In this order: whoever uses the log hears of it only when no crash can forget it any more.
+            self.mark()?;
+            if !*is_released {
+                tracing::error!(%reason, "Apache Kafka died, perhaps while it wrote: its log is checked before it is used again");
+                // What was said of an earlier one does not count for this one.
+                self.rest(Duration::ZERO)?;
+                self.announce.send_replace(State::Unsound { why: reason.clone() });
+                self.released()?;
+                *is_released = true;
+            }
+        }
+        tracing::error!(%reason, "Apache Kafka died: starting it again in {} ms", pause.as_millis());
+        self.announce
+            .send_replace(State::Restarting { why: format!("Apache Kafka died and is started again: {reason}") });
+        self.rest(pause)?;
+        if death.is_for_want_of_room { self.wait_for_room() } else { Ok(()) }
+    }
+
+    /// Where even that cannot be written, it can once there is room, before which no broker is started.
+    fn mark(&self) -> Result<(), Stopped> {
+        while let Err(error) = self.broker.note_failed_append() {
+            tracing::error!(%error, "that its log must be checked cannot be written down; trying again");
+            self.rest(LOOK * 2)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self) -> Result<(), Stopped> {
+        let mut told: Option<Instant> = None;
+        while let Some(full) = self.broker.wants_room() {
+            if told.is_none_or(|told| told.elapsed() >= TELL) {
+                told = Some(Instant::now());
+                tracing::error!("Apache Kafka is not started: {full}");
+                self.announce.send_replace(State::Restarting { why: full.to_string() });
+            }
+            self.rest(LOOK)?;
+        }
+        Ok(())
     }
 
     fn give_up(&mut self, deaths: usize, reason: String) -> Error {
@@ -115,11 +192,24 @@ impl Guard {
         Error::GaveUp { deaths, reason, log: self.broker.log() }
     }
 
-    fn stopped_within(&self, wait: Duration) -> Option<Duration> {
-        match self.stopped.recv_timeout(wait) {
-            Ok(grace) => Some(grace),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(GRACE),
+    fn released(&self) -> Result<(), Stopped> {
+        match self.ordered.recv() {
+            Ok(Order::GoOn) => Ok(()),
+            Ok(Order::Stop(grace)) => Err(Stopped(grace)),
+            Err(_) => Err(Stopped(GRACE)),
+        }
+    }
+
+    fn rest(&self, pause: Duration) -> Result<(), Stopped> {
+        let until = Instant::now() + pause;
+        loop {
+            match self.ordered.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                // Said of an earlier death, while this one was not known yet.
+                Ok(Order::GoOn) => {}
+                Ok(Order::Stop(grace)) => return Err(Stopped(grace)),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Stopped(GRACE)),
+            }
         }
     }
 }

@@ -29,7 +29,11 @@ impl DataDir {
         let path = path.canonicalize().map_err(Error::io("find", path))?;
         let lock = lock_file(&path.join("lock"))?;
         acquire(&lock, &path)?;
-        sign(&lock).map_err(Error::io("write", &path.join("lock")))?;
+        match sign(&lock) {
+            // The lock is ours all the same; only whoever comes second is told less.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            signed => signed.map_err(Error::io("write", &path.join("lock")))?,
+        }
         Ok(Self { path, _lock: lock })
     }
 

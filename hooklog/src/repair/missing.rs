@@ -47,10 +47,11 @@ pub(crate) struct Repaired {
 
 /// Runs the command to its end.
 pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
-    let cluster = Cluster::find(common)?;
-    let subject = Subject::of(&cluster)?;
-    let fold = cluster.processor(subject.topics.clone()).fold();
-    let repaired = mend(&subject, &fold, args.apply, &mut |_| {})?;
+    let repaired = Cluster::visit(common, |cluster| {
+        let subject = Subject::of(cluster)?;
+        let fold = cluster.processor(subject.topics.clone()).fold();
+        mend(&subject, &fold, args.apply, &mut |_| {})
+    })?;
     until_nobody_reads(tell(&repaired, args.apply, common.json))
 }
 

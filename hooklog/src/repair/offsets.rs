@@ -24,22 +24,25 @@ pub(crate) enum OffsetsCommand {
 impl OffsetsCommand {
     pub(crate) fn run(&self, common: &Common) -> Result<ExitCode> {
         let Self::Repair(args) = self;
-        let cluster = Cluster::find(common)?;
-        refuse_while_running(&cluster)?;
-        let mut group = Group::of(&cluster, cluster.topics()?);
-        group.wait_until_empty()?;
-        let _lock = lock(&cluster);
-        let hanging = group.hanging()?;
-        if !hanging.is_empty() {
-            group.end_hanging(&hanging, args.apply)?;
-        }
-        let rows = group.rows()?;
-        if args.apply {
-            group.write(rows.iter().filter(|row| row.mended.case.changes()))?;
-            group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
-        }
-        until_nobody_reads(tell(&rows, args.apply, common.json))
+        Cluster::visit(common, |cluster| repair(cluster, args, common))
     }
+}
+
+fn repair(cluster: &Cluster, args: &Args, common: &Common) -> Result<ExitCode> {
+    refuse_while_running(cluster)?;
+    let mut group = Group::of(cluster, cluster.topics()?);
+    group.wait_until_empty()?;
+    let _lock = lock(cluster);
+    let hanging = group.hanging()?;
+    if !hanging.is_empty() {
+        group.end_hanging(&hanging, args.apply)?;
+    }
+    let rows = group.rows()?;
+    if args.apply {
+        group.write(rows.iter().filter(|row| row.mended.case.changes()))?;
+        group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
+    }
+    until_nobody_reads(tell(&rows, args.apply, common.json))
 }
 
 /// `hooklog broker` alone leaves the processor's offsets in peace.
@@ -48,7 +51,7 @@ fn refuse_while_running(cluster: &Cluster) -> Result<()> {
         Some(run) if run.ingest.is_some() || run.query.is_some() => {
             bail!(
                 "hooklog with pid {} is running; stop it first: offsets move under a running processor. Where its own \
-                 broker stops with it, `hooklog broker run` runs that alone",
+                 broker stops with it, this command starts that for itself",
                 run.process.pid
             )
         }
@@ -56,8 +59,12 @@ fn refuse_while_running(cluster: &Cluster) -> Result<()> {
     }
 }
 
-/// Keeps a processor from starting meanwhile. A broker of ours may hold the directory; RocksDB has its own lock on a store.
+/// Keeps a processor from starting meanwhile. A broker of ours may hold the directory, or we ourselves; RocksDB has its own
+/// lock on a store.
 fn lock(cluster: &Cluster) -> Option<DataDir> {
+    if cluster.is_ours {
+        return None;
+    }
     cluster.settings.data_dir.is_dir().then(|| DataDir::open(&cluster.settings.data_dir).ok()).flatten()
 }
 

@@ -1,46 +1,56 @@
-//! The cluster: a given one, a running `up`'s, or our own broker.
+//! The cluster: a given one, a running `up`'s, or our own broker. Whatever keeps it from answering is waited for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hooklog_log::Connection;
 use hooklog_log::provision::{self, Needs, Provisioned};
+use hooklog_log::{Connection, reach};
 use hooklog_schemas::ids::Span;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
+use super::closed::Why;
 use super::place::Place;
 use super::power_loss::Loss;
-use crate::broker::{self, Broker, PowerLoss, Wanted, Watch};
+use crate::broker::{self, Broker, PowerLoss, State, Wanted, Watch};
 use crate::datadir::{RunFile, cache_home};
+use crate::room;
 use crate::settings::Settings;
 
 /// Partitions of new topics where nobody says how many: on our own broker, and on a cluster.
 const OWN_PARTITIONS: u32 = 4;
 const CLUSTER_PARTITIONS: u32 = 12;
+/// Between two tries of what a cluster that answers did not do.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the log is, and the broker that we look after, if it is ours.
 pub(super) struct Cluster {
     pub(super) connection: Connection,
-    own: Option<Watch>,
-    power_loss: Option<PowerLoss>,
+    own: Option<Own>,
     partitions: u32,
+}
+
+struct Own {
+    watch: Watch,
+    data_dir: PathBuf,
 }
 
 /// Finds or starts it; `None` where the process was told to stop meanwhile.
 pub(super) async fn reach(
     settings: &Settings,
     place: &Place,
+    why: &Why,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<Cluster>> {
     let given = |brokers: &str| Cluster {
         connection: settings.connection_to(brokers),
         own: None,
-        power_loss: None,
         partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
     };
     match (&settings.brokers, place.up()) {
         (Some(brokers), _) => Ok(Some(given(brokers))),
-        (None, Some(directory)) => own(settings, directory.path().to_owned(), cancel).await,
+        (None, Some(directory)) => own(settings, directory.path().to_owned(), why, cancel).await,
         (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| run.brokers) {
             Some(brokers) => Ok(Some(given(&brokers))),
             None => bail!(
@@ -53,26 +63,93 @@ pub(super) async fn reach(
 
 async fn own(
     settings: &Settings,
-    data_dir: std::path::PathBuf,
+    data_dir: PathBuf,
+    why: &Why,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<Cluster>> {
-    let wanted = Wanted { data_dir, cache: cache_home()?, port: settings.kafka_port, cancel: cancel.clone() };
-    let broker = match tokio::task::spawn_blocking(|| Broker::start(wanted)).await? {
-        Err(broker::Error::Cancelled) => return Ok(None),
-        started => started?,
+    let wanted =
+        Wanted { data_dir: data_dir.clone(), cache: cache_home()?, port: settings.kafka_port, cancel: cancel.clone() };
+    why.is("Apache Kafka is being started");
+    let broker = loop {
+        let wanted = wanted.clone();
+        match tokio::task::spawn_blocking(|| Broker::start(wanted)).await? {
+            Err(broker::Error::Cancelled) => return Ok(None),
+            Err(error) if room::is_want_of_room(&error) => {
+                tracing::error!("Apache Kafka cannot be started: {error}");
+                if !super::wait_for_room(&[&data_dir], why, cancel).await {
+                    return Ok(None);
+                }
+            }
+            started => break started?,
+        }
     };
     tracing::info!(came = ?broker.came(), pid = broker.pid(), "Apache Kafka answers at {}", broker.address());
     Ok(Some(Cluster {
         connection: settings.connection_to(&broker.address()),
-        power_loss: broker.power_loss(),
-        own: Some(Watch::over(broker)),
+        own: Some(Own { watch: Watch::over(broker), data_dir }),
         partitions: settings.partitions.unwrap_or(OWN_PARTITIONS),
     }))
 }
 
 impl Cluster {
-    /// The topics, created or checked.
-    pub(super) async fn provision(&self, settings: &Settings) -> anyhow::Result<Provisioned> {
+    /// The topics, created or checked, on a log that is whole: before anything reads or writes it. `None` where the process
+    /// is to stop, or where our own broker was given up, which [`Cluster::stop`] tells. Waits for Kafka as long as it takes.
+    pub(super) async fn provide(
+        &self,
+        settings: &Settings,
+        place: &Place,
+        why: &Why,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Option<Provisioned>> {
+        while self.answers(why, cancel).await? {
+            why.is("the topics are created or checked");
+            let provided = tokio::select! {
+                () = cancel.cancelled() => return Ok(None),
+                provided = self.try_to_provide(settings, place, why) => provided,
+            };
+            match provided {
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!("Kafka is not ready: {}; trying again", crate::exit::told(&error));
+                    why.is(format!("Kafka is not ready: {}", crate::exit::told(&error)));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                provided => return provided.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn try_to_provide(&self, settings: &Settings, place: &Place, why: &Why) -> anyhow::Result<Provisioned> {
+        let topics = self.provision(settings).await?;
+        self.look_after_loss(settings, place, &topics, why).await?;
+        Ok(topics)
+    }
+
+    /// Waits until it answers; false where nobody waits for it any more.
+    async fn answers(&self, why: &Why, cancel: &CancellationToken) -> anyhow::Result<bool> {
+        tokio::select! {
+            () = cancel.cancelled() => Ok(false),
+            answers = async {
+                match &self.own {
+                    Some(own) => runs(&own.watch, why).await,
+                    None => self.is_reached(why, cancel).await,
+                }
+            } => answers,
+        }
+    }
+
+    async fn is_reached(&self, why: &Why, cancel: &CancellationToken) -> anyhow::Result<bool> {
+        let (connection, cancel, why) = (self.connection.clone(), cancel.clone(), why.clone());
+        let brokers = connection.brokers.clone();
+        let tell = move |reason: &str| {
+            tracing::warn!("Kafka at {brokers} does not answer; waiting for it ({reason})");
+            why.is(format!("Kafka at {brokers} does not answer: {reason}"));
+        };
+        let wait = move || reach::wait(&connection, || !cancel.is_cancelled(), tell);
+        Ok(tokio::task::spawn_blocking(wait).await??)
+    }
+
+    async fn provision(&self, settings: &Settings) -> anyhow::Result<Provisioned> {
         let needs = Needs {
             topics: settings.topics(),
             partitions: self.partitions,
@@ -82,14 +159,17 @@ impl Cluster {
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
     }
 
-    /// Where the machine went down under our own broker: checks and mends the log, before anything reads or writes it.
-    pub(super) async fn look_after_power_loss(
+    /// Where our own broker may have lost different tails of its topics: checks and mends the log.
+    async fn look_after_loss(
         &self,
         settings: &Settings,
         place: &Place,
         topics: &Provisioned,
+        why: &Why,
     ) -> anyhow::Result<()> {
-        let Some(mark) = self.power_loss.clone() else { return Ok(()) };
+        let mark = self.own.as_ref().and_then(|own| PowerLoss::in_data_dir(&own.data_dir));
+        let Some(mark) = mark else { return Ok(()) };
+        why.is(format!("{}, so its log is checked first", mark.cause()));
         let loss = Loss {
             mark,
             settings: settings.clone(),
@@ -101,17 +181,80 @@ impl Cluster {
         tokio::task::spawn_blocking(move || loss.look_after()).await?
     }
 
+    /// Nothing acknowledges what our own broker writes any more: it may be started again, if it waits for that.
+    pub(super) fn go_on(&self) {
+        if let Some(own) =
+            self.own.as_ref().filter(|own| matches!(&*own.watch.states().borrow(), State::Unsound { .. }))
+        {
+            own.watch.go_on();
+        }
+    }
+
+    /// Says why our own broker does not run, each time that it is another reason.
+    pub(super) async fn tell(&self, why: &Why) -> std::convert::Infallible {
+        let Some(mut states) = self.states() else { return std::future::pending().await };
+        loop {
+            if let State::Restarting { why: reason } | State::Unsound { why: reason } = &*states.borrow_and_update() {
+                why.is(reason.clone());
+            }
+            if states.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// How our own broker is doing; `None` where it is not ours.
-    pub(super) fn states(&self) -> Option<tokio::sync::watch::Receiver<broker::State>> {
-        self.own.as_ref().map(Watch::states)
+    pub(super) fn states(&self) -> Option<Receiver<State>> {
+        self.own.as_ref().map(|own| own.watch.states())
     }
 
     /// Ends our own broker, after everything that talks to it.
     pub(super) async fn stop(self, grace: Duration) -> anyhow::Result<()> {
-        let Some(watch) = self.own else { return Ok(()) };
-        tokio::task::spawn_blocking(move || watch.stop(grace))
+        let Some(own) = self.own else { return Ok(()) };
+        tokio::task::spawn_blocking(move || own.watch.stop(grace))
             .await
             .context("the thread that stops the broker died")??;
         Ok(())
+    }
+}
+
+/// Waits until our own broker runs. No service does: so one whose log has to be checked may be started for that.
+async fn runs(watch: &Watch, why: &Why) -> anyhow::Result<bool> {
+    let mut states = watch.states();
+    loop {
+        let state = states.borrow_and_update().clone();
+        match state {
+            State::Running { .. } => return Ok(true),
+            State::GaveUp => return Ok(false),
+            State::Restarting { why: reason } => why.is(reason),
+            State::Unsound { why: reason } => {
+                why.is(reason);
+                watch.go_on();
+            }
+        }
+        states.changed().await.context("the thread that watches Apache Kafka died")?;
+    }
+}
+
+/// Whether Kafka was away, or busy.
+fn is_passing(error: &anyhow::Error) -> bool {
+    let of_log = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<hooklog_task::Error>() {
+        Some(hooklog_task::Error::Log(error)) => error.is_passing(),
+        _ => cause.downcast_ref::<hooklog_log::Error>().is_some_and(hooklog_log::Error::is_passing),
+    };
+    error.chain().any(of_log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kafka_that_is_away_is_known_however_deep_it_is_told() {
+        let away = || hooklog_log::Error::NoTopic("hooklog.raw".into());
+        assert!(is_passing(&anyhow::Error::new(away()).context("while it was checked")));
+        assert!(is_passing(&anyhow::Error::new(hooklog_task::Error::Log(away()))));
+        assert!(!is_passing(&anyhow::Error::new(hooklog_log::Error::Contradiction(vec![]))));
+        assert!(!is_passing(&anyhow::anyhow!("raw is not whole")));
     }
 }

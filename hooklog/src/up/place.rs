@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::roles::Roles;
 use crate::datadir::{DataDir, RunFile, write_atomically};
+use crate::room;
 use crate::settings::Settings;
 
 /// The source that there is where none is configured.
@@ -48,6 +49,16 @@ impl Place {
 
     pub(super) fn projector(&self) -> anyhow::Result<&Path> {
         self.projector.as_ref().map(DataDir::path).context("no directory was opened for the projector")
+    }
+
+    /// Where something is written.
+    pub(super) fn directories(&self) -> Vec<&Path> {
+        [&self.up, &self.processor, &self.projector].into_iter().flatten().map(DataDir::path).collect()
+    }
+
+    /// Those of [`Place::directories`] whose disk is full.
+    pub(super) fn full_directories(&self) -> Vec<&Path> {
+        self.directories().into_iter().filter(|directory| room::is_full(directory)).collect()
     }
 
     /// Who tells other commands where this process is: `up`, or a projector alone.

@@ -1,4 +1,5 @@
-//! After the machine went down under our own broker, which had no second copy: topics may have lost different tails.
+//! After the machine went down under our own broker, or its disk refused an append: it has no second copy, so topics may have
+//! lost different tails.
 //!
 //! `raw` is flushed with every batch, so it is the one to believe. Before anything reads or writes the log:
 //! 1. Views that hold records of `events` that are gone begin anew: other records will stand at their offsets. First,
@@ -50,7 +51,8 @@ impl Loss {
     pub(super) fn look_after(self) -> Result<()> {
         self.announce()?;
         self.forget_views_of_lost_events()?;
-        let tools = Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None };
+        let tools =
+            Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None, is_ours: true };
         let group = Group::of(&tools, self.topics.clone()).with_instance(self.instance.clone());
         group.end_what_is_open()?;
         if let Err(lost) = group.straighten()? {
@@ -70,8 +72,9 @@ impl Loss {
         let raw = &self.topics.raw;
         let ends = ends::all(&self.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let records: i64 = ends.iter().map(|ends| ends.end.0 - ends.earliest.0).sum();
+        let cause = self.mark.cause();
         tracing::warn!(
-            "the machine went down under Apache Kafka, so its topics may have lost different tails: {records} records of raw are compared with events before anything is served"
+            "{cause}, so its topics may have lost different tails: {records} records of raw are compared with events before anything is served"
         );
         Ok(())
     }
@@ -97,26 +100,23 @@ impl Loss {
     fn raw_is_not_whole(&self, lost: &[LostRaw]) -> String {
         let places: Vec<String> = lost.iter().map(|lost| format!("raw/{} at {}", lost.partition, lost.end)).collect();
         format!(
-            "the machine went down under Apache Kafka, and raw has lost webhooks that were acknowledged: it ends at {}, \
-             but its offsets, its store or its events know of more. {}",
+            "{}, and raw has lost webhooks that were acknowledged: it ends at {}, but its offsets, its store or its events \
+             know of more. {}",
+            self.mark.cause(),
             places.join(", "),
             self.ways_out()
         )
     }
 
     fn log_is_not_whole(&self, counts: &Counts) -> String {
-        format!(
-            "the machine went down under Apache Kafka, and its log is not whole: {}. {}",
-            counts.damage_in_words(),
-            self.ways_out()
-        )
+        format!("{}, and its log is not whole: {}. {}", self.mark.cause(), counts.damage_in_words(), self.ways_out())
     }
 
     fn ways_out(&self) -> String {
         format!(
-            "Events cannot mend that, so nothing is served. Restore {} from a backup; or go on with what is left: delete \
-             {}, run `hooklog broker run`, beside it `hooklog offsets repair` and `hooklog audit`, then start again \
-             (docs/guide/operations.md, The power went)",
+            "Events cannot mend that, so nothing is served. Restore {} from a backup; or go on with what is left: look with \
+             `hooklog audit` and `hooklog offsets repair`, which start the broker for themselves, then delete {} and start \
+             again (docs/guide/operations.md, The power went)",
             self.settings.data_dir.join("broker/kafka").display(),
             self.mark.mark().display(),
         )

@@ -1,6 +1,7 @@
 //! What is said once all is up.
 
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
@@ -9,9 +10,10 @@ use super::services::Addresses;
 use super::services::url;
 use crate::settings::Common;
 
-/// How it is said, and to whom.
-#[derive(Clone, Debug)]
+/// How it is said, and to whom; once in the life of a process.
+#[derive(Debug)]
 pub(super) struct Ready {
+    is_said: AtomicBool,
     json: bool,
     program: String,
     /// The flags by which other commands find what this one was told.
@@ -22,11 +24,15 @@ impl Ready {
     /// By the path that this process was called by, with the flags that others need, too.
     pub(super) fn of(common: &Common) -> Ready {
         let program = std::env::args().next().unwrap_or_else(|| "hooklog".to_owned());
-        Ready { json: common.json, program: quoted(&program), flags: flags(common) }
+        Ready { is_said: AtomicBool::new(false), json: common.json, program: quoted(&program), flags: flags(common) }
     }
 
     /// One line of JSON for a machine, a short table and the next commands for a person.
     pub(super) fn say(&self, addresses: &Addresses, brokers: &str) -> std::io::Result<()> {
+        if self.is_said.swap(true, Ordering::Relaxed) {
+            tracing::info!("ready again");
+            return Ok(());
+        }
         let mut out = anstream::stdout().lock();
         let text = if self.json { json(addresses, brokers) } else { self.table(addresses, brokers) };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -108,7 +114,12 @@ mod tests {
     #[test]
     fn the_next_commands_find_what_this_one_was_told() {
         let common = Common { data_dir: Some("a b/c".into()), prefix: Some("x.".to_owned()), ..Common::default() };
-        let ready = Ready { json: false, program: "bin/hooklog".to_owned(), flags: flags(&common) };
+        let ready = Ready {
+            is_said: AtomicBool::new(false),
+            json: false,
+            program: "bin/hooklog".to_owned(),
+            flags: flags(&common),
+        };
         let commands = ready.next_commands(Some("http://127.0.0.1:1/webhooks/stripe"));
         let ours: Vec<_> = commands.iter().filter(|line| line.contains("bin/hooklog")).collect();
         assert!(ours.len() >= 4 && ours.iter().all(|line| line.contains("--data-dir 'a b/c' --prefix x.")), "{ours:?}");

@@ -1,5 +1,6 @@
 //! One generation of the producer: what goes in, and what librdkafka reports back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use hooklog_schemas::{Offset, Partition, RawPosition};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, message::ToBytes};
@@ -144,15 +146,17 @@ impl Producer {
         }
     }
 
-    /// Whether the cluster knows `raw` with at least the pinned partitions. Blocks up to `patience`.
-    pub(super) fn look(&self, patience: Duration) -> Readiness {
+    /// Whether the cluster knows `raw` with at least the pinned partitions, and each has a leader and the `least` replicas that
+    /// an acknowledgement takes. Blocks up to `patience`.
+    pub(super) fn look(&self, patience: Duration, least: usize) -> Readiness {
         let metadata = match self.inner.client().fetch_metadata(Some(&self.topic), patience) {
             Ok(metadata) => metadata,
             Err(error) => return Readiness::NotReady(format!("Kafka does not answer: {error}")),
         };
         let found = metadata.topics().iter().find(|topic| topic.name() == &*self.topic);
-        let led = found.map(|topic| topic.partitions().iter().filter(|partition| partition.leader() >= 0).count());
-        judge(&self.topic, led, self.partitions)
+        let in_sync = |partition: &MetadataPartition| (partition.leader() >= 0).then(|| partition.isr().len());
+        let partitions = found.map(|topic| topic.partitions().iter().map(|one| (one.id(), in_sync(one))).collect());
+        judge(&self.topic, partitions.unwrap_or_default(), self.partitions, least)
     }
 
     /// Gives up everything that is queued or in flight: each gets its answer, "not known to be written".
@@ -178,13 +182,23 @@ fn headers(record: &Record) -> OwnedHeaders {
     })
 }
 
-fn judge(topic: &str, led: Option<usize>, partitions: u32) -> Readiness {
-    match led {
-        None | Some(0) => Readiness::NotReady(format!("topic {topic} is not there")),
-        Some(led) if led < partitions as usize => {
+/// By partition: how many replicas are in sync, where it has a leader.
+type InSync = BTreeMap<i32, Option<usize>>;
+
+fn judge(topic: &str, found: InSync, partitions: u32, least: usize) -> Readiness {
+    let ours: Vec<Option<usize>> =
+        (0..partitions.cast_signed()).map(|one| found.get(&one).copied().flatten()).collect();
+    let led = ours.iter().flatten().count();
+    let short = ours.iter().flatten().filter(|in_sync| **in_sync < least).count();
+    match (led, short) {
+        (0, _) => Readiness::NotReady(format!("topic {topic} is not there")),
+        _ if led < ours.len() => {
             Readiness::NotReady(format!("only {led} of the {partitions} partitions of {topic} have a leader"))
         }
-        Some(_) => Readiness::Ready,
+        (_, 0) => Readiness::Ready,
+        (_, short) => Readiness::NotReady(format!(
+            "{short} of the {partitions} partitions of {topic} have fewer than {least} replicas in sync (min.insync.replicas)"
+        )),
     }
 }
 
@@ -200,13 +214,25 @@ mod tests {
         assert_eq!(placed(3, 0).unwrap().to_string(), "raw/3/0");
     }
 
+    fn judged(found: &[(i32, Option<usize>)], least: usize) -> Readiness {
+        judge("raw", found.iter().copied().collect(), 2, least)
+    }
+
     #[test]
     fn raw_is_ready_when_every_pinned_partition_has_a_leader() {
-        assert!(matches!(judge("raw", None, 4), Readiness::NotReady(_)));
-        assert!(matches!(judge("raw", Some(0), 4), Readiness::NotReady(_)));
-        assert!(matches!(judge("raw", Some(3), 4), Readiness::NotReady(_)));
-        assert_eq!(judge("raw", Some(4), 4), Readiness::Ready);
-        assert_eq!(judge("raw", Some(6), 4), Readiness::Ready);
+        for found in [&[][..], &[(0, None), (1, None)], &[(0, Some(1))], &[(0, Some(1)), (1, None), (2, Some(1))]] {
+            assert!(matches!(judged(found, 1), Readiness::NotReady(_)), "{found:?}");
+        }
+        assert_eq!(judged(&[(0, Some(1)), (1, Some(1))], 1), Readiness::Ready);
+        assert_eq!(judged(&[(0, Some(1)), (1, Some(1)), (2, None)], 1), Readiness::Ready, "one more than is pinned");
+    }
+
+    #[test]
+    fn raw_is_not_ready_below_the_replicas_that_an_acknowledgement_takes() {
+        assert_eq!(judged(&[(0, Some(3)), (1, Some(2))], 2), Readiness::Ready);
+        let short = judged(&[(0, Some(3)), (1, Some(1))], 2);
+        assert!(matches!(&short, Readiness::NotReady(why) if why.contains("min.insync.replicas")), "{short:?}");
+        assert_eq!(judged(&[(0, Some(2)), (1, Some(2)), (2, Some(0))], 2), Readiness::Ready, "one more than is pinned");
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooklog_log::{Connection, insync};
 use rdkafka::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::producer::{Fatal, Producer};
 use super::renewal::{Happening, Renewal, Step};
-use super::{Append, Readiness, Rejected, properties};
+use super::{Append, Readiness, Rejected, Standing, properties};
 use crate::measure;
 use crate::{Config, Error};
 
@@ -21,6 +22,7 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
+    connection: Connection,
     config: ClientConfig,
     topic: Arc<str>,
     partitions: u32,
@@ -29,14 +31,17 @@ pub(super) struct Task {
     renew_at: Instant,
     complaints: mpsc::Receiver<Fatal>,
     complain: mpsc::Sender<Fatal>,
-    report: watch::Sender<Readiness>,
-    looking: Option<JoinHandle<Readiness>>,
+    standing: Standing,
+    /// How many replicas must have a record, once Kafka has said so.
+    least: Option<usize>,
+    looking: Option<JoinHandle<Look>>,
 }
 
 impl Task {
-    pub(super) fn new(config: &Config, report: watch::Sender<Readiness>) -> Result<Task, Error> {
+    pub(super) fn new(config: &Config, standing: Standing) -> Result<Task, Error> {
         let (complain, complaints) = mpsc::channel(8);
         let mut task = Task {
+            connection: config.connection.clone(),
             config: properties::of(&config.connection, &config.limits),
             topic: config.topics.raw().into(),
             partitions: config.partitions,
@@ -45,7 +50,8 @@ impl Task {
             renew_at: Instant::now(),
             complaints,
             complain,
-            report,
+            standing,
+            least: None,
             looking: None,
         };
         task.producer = Some(task.make().map_err(|error| Error::Producer { reason: error.to_string() })?);
@@ -64,7 +70,7 @@ impl Task {
                 Some(fatal) = self.complaints.recv() => self.complained(fatal),
                 () = sleep_until(self.renew_at), if self.producer.is_none() => self.renew(),
                 _ = ticks.tick(), if self.looking.is_none() => self.look(),
-                readiness = finished(&mut self.looking), if self.looking.is_some() => self.looked(readiness),
+                look = finished(&mut self.looking), if self.looking.is_some() => self.looked(look),
             }
         }
         self.finish().await;
@@ -122,23 +128,27 @@ impl Task {
     }
 
     fn look(&mut self) {
-        self.looking =
-            self.producer.clone().map(|producer| tokio::task::spawn_blocking(move || producer.look(LOOK_PATIENCE)));
+        let (connection, topic, least) = (self.connection.clone(), self.topic.clone(), self.least);
+        let look = move |producer: Producer| {
+            let least = least.map_or_else(|| insync::least(&connection, &topic), Ok);
+            match least {
+                Ok(least) => Look { least: Some(least), readiness: producer.look(LOOK_PATIENCE, least) },
+                Err(error) => Look { least: None, readiness: Readiness::NotReady(error.to_string()) },
+            }
+        };
+        self.looking = self.producer.clone().map(|producer| tokio::task::spawn_blocking(move || look(producer)));
     }
 
-    fn looked(&mut self, readiness: Readiness) {
+    fn looked(&mut self, look: Look) {
         self.looking = None;
+        self.least = look.least;
         if self.producer.is_some() {
-            self.announce(readiness);
+            self.announce(look.readiness);
         }
     }
 
     fn announce(&self, readiness: Readiness) {
-        let changed = self.report.send_if_modified(|known| {
-            let changed = *known != readiness;
-            known.clone_from(&readiness);
-            changed
-        });
+        let changed = self.standing.look(&readiness);
         match readiness {
             Readiness::Ready if changed => tracing::info!("raw can be written to"),
             Readiness::NotReady(reason) if changed => tracing::warn!("raw cannot be written to: {reason}"),
@@ -163,17 +173,25 @@ fn ticks() -> Interval {
     ticks
 }
 
+/// What a look at Kafka came to.
+struct Look {
+    readiness: Readiness,
+    least: Option<usize>,
+}
+
 /// Waits for the look that is under way, without taking it out of its place while it is.
-async fn finished(looking: &mut Option<JoinHandle<Readiness>>) -> Readiness {
+async fn finished(looking: &mut Option<JoinHandle<Look>>) -> Look {
+    let failed =
+        |died| Look { readiness: Readiness::NotReady(format!("looking at Kafka failed: {died}")), least: None };
     match looking {
-        Some(look) => look.await.unwrap_or_else(|died| Readiness::NotReady(format!("looking at Kafka failed: {died}"))),
+        Some(look) => look.await.unwrap_or_else(failed),
         None => std::future::pending().await,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use hooklog_log::{Connection, Topics};
+    use hooklog_log::Topics;
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
@@ -194,7 +212,7 @@ mod tests {
             tolerance: 300,
             limits: Limits { ack_timeout: LONG * 10, ..Limits::default() },
         };
-        Task::new(&config, watch::channel(Readiness::Ready).0).unwrap()
+        Task::new(&config, Standing::closed("not yet")).unwrap()
     }
 
     fn append(task: &Task) -> oneshot::Receiver<Answer> {

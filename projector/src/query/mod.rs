@@ -32,14 +32,18 @@ use ask::{Asked, Pairs};
 use look::Look;
 use problem::Problem;
 
+/// What else keeps the process from being ready, a sentence each.
+pub type Others = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// All routes over the views of `parts`.
-pub(crate) fn router(parts: Arc<Parts>) -> Router {
+pub(crate) fn router(parts: Arc<Parts>, others: Others) -> Router {
+    let asked = parts.clone();
     Router::new()
         .route("/v1/subscriptions/{id}", get(subscription))
         .route("/v1/customers/{id}/access", get(access))
         .route("/v1/customers/{id}/subscriptions", get(subscriptions))
         .route("/healthz", get(async || Json(json!({"ok": true}))))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(move || ready(asked.clone(), others.clone())))
         .fallback(async || {
             Problem::not_found("there is no such resource; see /v1/subscriptions/{id} and /v1/customers/{id}/access")
         })
@@ -93,15 +97,17 @@ fn understood(id: Id, params: Params, known: &[&str]) -> Result<(String, Asked),
     Ok((id, Asked::read(pairs, known, now())?))
 }
 
-async fn ready(State(parts): State<Arc<Parts>>) -> Response {
-    let status = tokio::task::spawn_blocking(move || parts.status()).await;
-    match status {
-        Ok(Ok(status)) => {
-            let ready = status.partitions.iter().all(|partition| !partition.restoring);
-            let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            (code, Json(json!({"ready": ready, "views": status}))).into_response()
+/// Ready is a process that holds all that was committed when it started, and whose other parts have no reason not to be.
+async fn ready(parts: Arc<Parts>, others: Others) -> Response {
+    let looked = tokio::task::spawn_blocking(move || (parts.status(), others())).await;
+    match looked {
+        Ok((Ok(status), others)) => {
+            let reasons: Vec<String> = status.not_ready().chain(others).collect();
+            let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let body = json!({"ready": reasons.is_empty(), "reasons": reasons, "views": status});
+            (code, Json(body)).into_response()
         }
-        Ok(Err(error)) => Problem::from(error).into_response(),
+        Ok((Err(error), _)) => Problem::from(error).into_response(),
         Err(_) => Problem::internal("the status could not be read; see the log").into_response(),
     }
 }

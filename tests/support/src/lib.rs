@@ -10,6 +10,7 @@
 //! - [`segment`]: a partition's file, read and cut while the broker is away
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
+//! - [`transactions`]: the coordinator's log beside the partitions', from the files
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
@@ -23,6 +24,7 @@ pub mod records;
 pub mod segment;
 pub mod settings;
 mod site;
+mod transactions;
 mod up;
 mod wait;
 
@@ -33,5 +35,6 @@ pub use process::Process;
 pub use program::{Program, Refused};
 pub use records::Record;
 pub use site::{Done, Site};
+pub use transactions::Transactions;
 pub use up::{Up, narrowed};
 pub use wait::{DEADLINE, wait_until, wait_until_within};

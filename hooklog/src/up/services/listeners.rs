@@ -18,10 +18,10 @@ use crate::up::roles::Roles;
 const DYING: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bound, and not served yet.
+/// Bound for as long as the process lives, whoever serves them: nobody is refused while something is started anew.
 pub(crate) struct Listeners {
-    pub(super) ingest: Option<TcpListener>,
-    pub(super) query: Option<TcpListener>,
+    ingest: Option<std::net::TcpListener>,
+    query: Option<std::net::TcpListener>,
 }
 
 /// Where they are.
@@ -35,13 +35,28 @@ impl Listeners {
     pub(crate) async fn bind(roles: &Roles, settings: &Settings) -> anyhow::Result<Listeners> {
         let ingest = if roles.ingests() { Some(bind(settings.ingest_addr, "--ingest-addr").await?) } else { None };
         let query = if roles.projects() { Some(bind(settings.query_addr, "--query-addr").await?) } else { None };
-        Ok(Listeners { ingest, query })
+        let kept = |listener: Option<TcpListener>| listener.map(TcpListener::into_std).transpose();
+        Ok(Listeners { ingest: kept(ingest)?, query: kept(query)? })
+    }
+
+    /// To be served by one, and by another one after it: connections wait in one queue.
+    pub(crate) fn ingest(&self) -> std::io::Result<Option<TcpListener>> {
+        another(self.ingest.as_ref())
+    }
+
+    /// As [`Listeners::ingest`].
+    pub(crate) fn query(&self) -> std::io::Result<Option<TcpListener>> {
+        another(self.query.as_ref())
     }
 
     pub(super) fn addresses(&self) -> anyhow::Result<Addresses> {
-        let of = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        let of = |listener: &Option<std::net::TcpListener>| listener.as_ref().map(|one| one.local_addr()).transpose();
         Ok(Addresses { ingest: of(&self.ingest)?, query: of(&self.query)? })
     }
+}
+
+fn another(listener: Option<&std::net::TcpListener>) -> std::io::Result<Option<TcpListener>> {
+    listener.map(|listener| TcpListener::from_std(listener.try_clone()?)).transpose()
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
@@ -64,7 +79,7 @@ impl Addresses {
     pub(super) fn run_file(&self, brokers: &str, states: Option<&Receiver<State>>) -> anyhow::Result<RunFile> {
         let broker_pid = states.and_then(|states| match &*states.borrow() {
             State::Running { pid } => Some(*pid),
-            State::Restarting { .. } | State::GaveUp => None,
+            State::Restarting { .. } | State::Unsound { .. } | State::GaveUp => None,
         });
         Ok(RunFile {
             ingest: self.ingest.map(url),

@@ -1,0 +1,96 @@
+//! `kill -9` of hooklog and its broker together, under load: the transaction coordinator ends what was open in every partition.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use hooklog_test_support::{Site, Transactions, Up, wait_until};
+
+const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
+/// Asks for more, such as 200.
+const VARIABLE: &str = "HOOKLOG_KILLS";
+const KILLS: usize = 4;
+/// Longer than a transaction may be open: the coordinator then aborts at its start what was open at the kill.
+const PAUSE: Duration = Duration::from_secs(13);
+/// Acknowledged before each kill, so that transactions are open in all partitions.
+const ACKED: usize = 200;
+
+/// Sends all the time, as Stripe does, whoever is there to take it.
+struct Load(Child);
+
+impl Load {
+    fn on(site: &Site, up: &Up) -> Self {
+        let url = format!("{}/webhooks/stripe", up.address("ingest"));
+        let secret = site.data_dir().join("secrets/stripe");
+        let flags =
+            ["--events", "1000000", "--retry", "--retry-for", "600", "--concurrency", "16", "--duplicates", "0.1"];
+        let mut command = site.command(&[&["send", "--json", "--shuffle", "--url", &url], &flags[..]].concat());
+        command.arg("--secret-file").arg(secret).arg("--acks").arg(site.file("acks"));
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn acked(site: &Site) -> Vec<String> {
+    let text = fs::read_to_string(site.file("acks")).unwrap_or_default();
+    // The last line may be half written where the sender was killed.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(str::to_owned).collect()
+}
+
+fn kills() -> usize {
+    std::env::var(VARIABLE).map_or(KILLS, |text| text.parse().unwrap_or_else(|_| panic!("{VARIABLE}={text}")))
+}
+
+/// Every log of the broker's, also those that were rolled over.
+fn said(site: &Site) -> String {
+    let logs = fs::read_dir(site.data_dir().join("broker/logs")).unwrap();
+    logs.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default()).collect()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are what a long run is made for")]
+fn after_kills_under_load_no_transaction_is_complete_without_its_markers() {
+    let site = Site::alone(HOOKLOG);
+    let mut up = site.up();
+    let address = up.address("ingest").trim_start_matches("http://").to_owned();
+    let _load = Load::on(&site, &up);
+    let mut starts = Vec::new();
+    for kill in 0..kills() {
+        let before = acked(&site).len();
+        wait_until("webhooks are acknowledged", || (acked(&site).len() >= before + ACKED).then_some(()));
+        let broker = up.broker();
+        up.program.kill();
+        broker.kill();
+        if kill % 2 == 1 {
+            thread::sleep(PAUSE);
+        }
+        let began = Instant::now();
+        up = site.try_up(&["--ingest-addr", &address]).unwrap_or_else(|refused| panic!("{refused}"));
+        starts.push(began.elapsed());
+    }
+    drop(_load);
+    let acked: std::collections::BTreeSet<String> = acked(&site).into_iter().collect();
+    let audited = site.audit();
+    let (_, events) = site.processed(up.brokers());
+    let mut times = std::collections::BTreeMap::<&str, usize>::new();
+    events.iter().for_each(|event| *times.entry(event.header("ce_id").unwrap()).or_default() += 1);
+    let wrong: Vec<_> = acked.iter().filter(|id| times.get(id.as_str()) != Some(&1)).collect();
+    assert!(wrong.is_empty(), "acknowledged, and not in events once: {wrong:?}; audit said {audited}");
+    assert!(up.program.stop().success());
+    starts.sort();
+    println!("starts after a kill: p50 {:?}, max {:?}", starts[starts.len() / 2], starts[starts.len() - 1]);
+    let skipped = said(&site).matches("Couldn't find leader endpoint for partitions").count();
+    assert_eq!(skipped, 0, "the coordinator skipped markers");
+    let transactions = Transactions::read(&site.data_dir().join("broker/kafka"));
+    assert!(transactions.completed > 20, "{transactions:?}");
+    assert_eq!(transactions.unmarked, Vec::<String>::new());
+}
