@@ -6,6 +6,7 @@
 //! | [`place`] | the directories, their locks, the instance's id and the source's secret |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | after the machine went down under our own broker: the log is checked and mended first |
+//! | [`window`] | the dedup window that is recorded, and the one that is configured |
 //! | [`services`] | the services as tasks of one process: started, watched, stopped in order |
 //! | [`ready`] | what is said once all is up |
 //!
@@ -17,6 +18,7 @@ mod power_loss;
 mod ready;
 mod roles;
 mod services;
+mod window;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -29,6 +31,7 @@ use crate::signals;
 
 pub(crate) use roles::{Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
 pub(crate) use services::Standing;
+pub(crate) use window::OtherWindow;
 
 use kafka::Cluster;
 use place::Place;
@@ -104,9 +107,17 @@ impl House<'_> {
         for warning in &topics.warnings {
             tracing::warn!("{warning}");
         }
+        let window = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            window = cluster.window(roles, settings, place, &topics) => window?,
+        };
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             looked = cluster.look_after_power_loss(settings, place, &topics) => looked?,
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            begun = cluster.begin_window(window, settings, &topics) => begun?,
         }
         let services = services.insert(Services::new(&listeners)?);
         services.start(roles, settings, place, cluster, &topics, listeners)?;

@@ -10,10 +10,12 @@
 //! | [`reader`] | one partition from one offset to another |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
+//! | [`control`] | what all instances agree on beside partition counts: windows, and logs of before |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
 
 pub mod committed;
 pub mod connection;
+pub mod control;
 pub mod ends;
 mod error;
 pub mod native;

@@ -10,8 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
 use super::power_loss::Loss;
+use super::roles::Roles;
+use super::window::{Asked, Begin};
 use crate::broker::{self, Broker, PowerLoss, Wanted, Watch};
+use crate::cluster as tools;
 use crate::datadir::{RunFile, cache_home};
+use crate::repair::Group;
 use crate::settings::Settings;
 
 /// Partitions of new topics where nobody says how many: on our own broker, and on a cluster.
@@ -80,6 +84,40 @@ impl Cluster {
         };
         let connection = self.connection.clone();
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// What is to be done about the dedup window, for a process that removes duplicates.
+    pub(super) async fn window(
+        &self,
+        roles: &Roles,
+        settings: &Settings,
+        place: &Place,
+        topics: &Provisioned,
+    ) -> anyhow::Result<Option<Begin>> {
+        if !roles.processes() {
+            return Ok(None);
+        }
+        let asked = Asked {
+            connection: self.connection.clone(),
+            topics: topics.clone(),
+            configured: Span::days(i64::from(settings.dedup_window_days)),
+            is_change_meant: roles.changes_window(),
+            writer: place.instance()?,
+        };
+        tokio::task::spawn_blocking(move || asked.agree()).await?
+    }
+
+    /// Records where a window begins that was changed.
+    pub(super) async fn begin_window(
+        &self,
+        begin: Option<Begin>,
+        settings: &Settings,
+        topics: &Provisioned,
+    ) -> anyhow::Result<()> {
+        let Some(begin) = begin else { return Ok(()) };
+        let tools = tools::Cluster { settings: settings.clone(), connection: self.connection.clone(), run: None };
+        let group = Group::of(&tools, topics.clone());
+        tokio::task::spawn_blocking(move || begin.at(group.where_a_window_begins()?)).await?
     }
 
     /// Where the machine went down under our own broker: checks and mends the log, before anything reads or writes it.

@@ -7,6 +7,7 @@
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
 //! - [`records`]: topics and offsets as a plain client sees them
 //! - [`feed`]: [`Feed`]: load straight into `raw`
+//! - [`truncate`]: records deleted from the beginning of a topic
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`wait`]: [`wait_until`], with a deadline
@@ -21,6 +22,7 @@ mod program;
 pub mod records;
 pub mod settings;
 mod site;
+pub mod truncate;
 mod up;
 mod wait;
 
