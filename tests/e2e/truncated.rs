@@ -228,7 +228,7 @@ fn a_processor_with_another_window_is_refused_until_the_change_is_meant() {
         windows.map(|record| String::from_utf8(record.value.clone()).unwrap()).collect::<Vec<_>>()
     };
     let first = format!("hooklog/1 n=0 window={} from=0,0,0,0", 35 * DAY);
-    assert_eq!(windows(), [first.clone()]);
+    assert_eq!(windows(), std::slice::from_ref(&first));
     let config = site.file("hooklog.toml");
     fs::write(&config, "dedup_window_days = 40\n").unwrap();
     let configured = ["--config", config.to_str().unwrap()];

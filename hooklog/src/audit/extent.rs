@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::ends::{self, Ends};
@@ -161,8 +161,11 @@ fn before_what_holds_them(subject: &Subject, held: &BTreeSet<Partition>) -> Resu
     for partition in held {
         asked.add_partition(&subject.topics.raw.name, partition.0);
     }
-    let answer = consumer.committed_offsets(asked, ASK)?;
-    answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+    let answer = consumer.committed_offsets(asked, ASK).and_then(|answer| {
+        answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+        Ok(answer)
+    });
+    let answer = answer.context("the processor's committed offsets cannot be read; is the cluster up?")?;
     let read = |element: &TopicPartitionListElem<'_>| {
         let At::Offset(next) = element.offset() else { return None };
         let (partition, metadata) = (Partition(element.partition()), element.metadata().to_owned());
