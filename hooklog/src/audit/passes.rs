@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use anyhow::Result;
 use hooklog_log::connection::Isolation;
 use hooklog_log::reader::{Reader, Span as Stretch};
-use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
 use indicatif::ProgressBar;
 use rdkafka::message::{BorrowedMessage, Message};
 
@@ -14,7 +14,7 @@ use super::again::{self, Cut, Emitted};
 use super::examine::Subject;
 use super::extent::{Taken, Visible};
 use super::matching::{Event, Extent, Finding, Judged, Kind, Tally};
-use super::print::{self, Named};
+use super::print::{self, Named, Origin};
 use super::rows::{EMITTED, EVENT, PLACE, Place, RAW, Unjudged};
 use super::runs::{Scratch, Sorted, Sorter};
 use super::shown::Shown;
@@ -61,10 +61,13 @@ pub(super) fn events(
         while let Some(message) = reader.next()? {
             bar.inc(1);
             let named = Named::of(&message);
-            match event(&message, &named, &subject.topics.raw.id.0, &mut order) {
-                Ok((of, event)) => events.take(of, event, &named, &message)?,
-                Err(_) if named.is_of(subject.former()) => tally.counts.unjudged += 1,
-                Err(what) => foreign(&message, what, tally),
+            match named.origin(&subject.topics.raw.id.0, subject.former()) {
+                Origin::Record(position) => match event(&message, &named, position, &mut order) {
+                    Some((of, event)) => events.take(of, event, &named, &message)?,
+                    None => foreign(&message, "it names a partition that raw does not have", tally),
+                },
+                Origin::Former => tally.counts.unjudged += 1,
+                Origin::Nowhere(what) => foreign(&message, what, tally),
             }
         }
     }
@@ -143,24 +146,22 @@ fn foreign(message: &BorrowedMessage<'_>, what: &'static str, tally: &mut Tally<
     tally.wrong(Finding { kind: Kind::Foreign, record: None, event, what });
 }
 
-/// An event and the partition of `raw` that it names. `order` has the latest record of each that was met so far in this
+/// An event and the partition of `raw` that it names, if there is one. `order` has the latest record of each that was met so far in this
 /// partition of `events`; what a repair wrote stands out of order rightly.
 fn event(
     message: &BorrowedMessage<'_>,
     named: &Named<'_>,
-    log: &str,
+    position: RawPosition,
     order: &mut [Offset],
-) -> Result<(usize, Event), &'static str> {
-    let position = named.position(log)?;
-    let of = usize::try_from(position.partition.0).ok().filter(|of| *of < order.len());
-    let of = of.ok_or("it names a partition that raw does not have")?;
+) -> Option<(usize, Event)> {
+    let of = usize::try_from(position.partition.0).ok().filter(|of| *of < order.len())?;
     let out_of_order = !named.repaired && position.offset < order[of];
     if !named.repaired {
         order[of] = order[of].max(position.offset);
     }
     let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
     let print = print::found(message, named);
-    Ok((of, Event { record: position.offset, partition, offset, out_of_order, again: false, print }))
+    Some((of, Event { record: position.offset, partition, offset, out_of_order, again: false, print }))
 }
 
 /// The records of one partition of `raw` with the window's verdict on each, by offset.

@@ -109,20 +109,19 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The record that the event names, if it names one of `log`.
-    pub(super) fn position(&self, log: &str) -> Result<RawPosition, &'static str> {
-        if self.log != Some(log.as_bytes()) {
-            return Err(
+    /// Where the event comes from, where today's `raw` is `log` and these were `raw` before it.
+    pub(super) fn origin(&self, log: &str, former: &BTreeSet<String>) -> Origin {
+        let text = |value: Option<&'a [u8]>| value.and_then(|value| std::str::from_utf8(value).ok());
+        match text(self.log) {
+            Some(named) if named == log => {
+                let position = text(self.position).and_then(|text| text.parse().ok());
+                position.map_or(Origin::Nowhere("it names no position in raw"), Origin::Record)
+            }
+            Some(named) if former.contains(named) => Origin::Former,
+            _ => Origin::Nowhere(
                 "it names another log than today's raw; where that one was adopted, `hooklog offsets repair --apply` records it",
-            );
+            ),
         }
-        let text = self.position.and_then(|value| std::str::from_utf8(value).ok());
-        text.and_then(|text| text.parse().ok()).ok_or("it names no position in raw")
-    }
-
-    /// Whether it names one of these logs.
-    pub(super) fn is_of(&self, logs: &BTreeSet<String>) -> bool {
-        self.log.and_then(|log| std::str::from_utf8(log).ok()).is_some_and(|log| logs.contains(log))
     }
 
     /// Who the event says it is.
@@ -134,6 +133,17 @@ impl<'a> Named<'a> {
     fn text(&self, at: usize) -> Option<&'a str> {
         self.values[at].and_then(|value| std::str::from_utf8(value).ok())
     }
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A record of today's `raw`.
+    Record(RawPosition),
+    /// A log that was `raw` before this one: nothing is left to judge it by.
+    Former,
+    /// Nothing that is known: why.
+    Nowhere(&'static str),
 }
 
 /// What is hashed into [`Print::rest`].
@@ -212,4 +222,26 @@ fn hashed(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hooklog_schemas::Offset;
+
+    #[test]
+    fn an_event_comes_from_todays_raw_from_a_log_before_it_or_from_nowhere() {
+        let former = BTreeSet::from(["old".to_owned()]);
+        let origin = |log: &'static str, position: &'static str| {
+            let named = Named { log: Some(log.as_bytes()), position: Some(position.as_bytes()), ..Named::default() };
+            named.origin("new", &former)
+        };
+        let record = RawPosition { partition: Partition(3), offset: Offset(9) };
+        assert_eq!(origin("new", "raw/3/9"), Origin::Record(record));
+        assert_eq!((origin("old", "raw/3/9"), origin("old", "")), (Origin::Former, Origin::Former));
+        for (log, position) in [("new", ""), ("new", "raw/3"), ("other", "raw/3/9"), ("", "raw/3/9")] {
+            assert!(matches!(origin(log, position), Origin::Nowhere(_)), "{log} {position}");
+        }
+        assert!(matches!(Named::default().origin("new", &former), Origin::Nowhere(_)), "an event without headers");
+    }
 }
