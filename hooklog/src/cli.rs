@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Show positions, lag and rates of every partition
     Status(inspect::StatusArgs),
     /// Emit the events that audit found missing
-    Repair(repair::Args),
+    Repair(repair::RepairArgs),
     /// The processor's committed offsets
     #[command(subcommand)]
     Offsets(repair::OffsetsCommand),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use hyper::StatusCode;
 
-use crate::{broker, datadir, http, settings};
+use crate::{broker, datadir, http, settings, up};
 
 /// Wrong use or configuration: the user's words have to change.
 pub(crate) const USAGE: u8 = 2;
@@ -16,6 +16,7 @@ fn is_wrong_use(cause: &(dyn std::error::Error + 'static)) -> bool {
     let rules = |error| matches!(error, &hooklog_projector::Error::Rules { .. });
     let unusable = |refused: &http::Refused| refused.status == StatusCode::UNPROCESSABLE_ENTITY;
     cause.is::<settings::Invalid>()
+        || cause.is::<up::OtherWindow>()
         || cause.downcast_ref().is_some_and(unusable)
         || cause.downcast_ref().is_some_and(contradicts)
         || cause.downcast_ref().is_some_and(rules)

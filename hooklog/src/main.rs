@@ -9,6 +9,7 @@ mod datadir;
 mod exit;
 mod http;
 mod inspect;
+mod limits;
 mod listen;
 mod process;
 mod rebuild;
@@ -30,6 +31,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     log_to_stderr();
+    limits::open_as_many_files_as_allowed();
     cli.run().unwrap_or_else(|error| {
         // A closed stderr leaves nobody to tell.
         let _ = writeln!(anstream::stderr().lock(), "hooklog: {}", exit::told(&error));

@@ -67,8 +67,11 @@ fn told(outcome: &Value) -> String {
     let text = |field: &str| outcome[field].as_str().unwrap_or("?").chars().take(12).collect::<String>();
     let same = outcome["same"].as_bool() == Some(true);
     let verdict = if same { "the same as before, byte for byte" } else { "different from before" };
+    let lacks = outcome["incomplete"].as_array().is_some_and(|lacking| !lacking.is_empty());
+    let lacks =
+        if lacks { "  They lack the beginning of events, which was deleted: see `hooklog status`.\n" } else { "" };
     format!(
-        "Generation {} answers now, in place of {}, which is kept.\n  rules    {}  (before: {})\n  content  {}  (before: {}): {verdict}\n",
+        "Generation {} answers now, in place of {}, which is kept.\n  rules    {}  (before: {})\n  content  {}  (before: {}): {verdict}\n{lacks}",
         outcome["generation"],
         outcome["previous"],
         text("rules"),

@@ -6,6 +6,7 @@
 //! | [`place`] | the directories, their locks, the instance's id and the source's secret |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
+//! | [`window`] | the dedup window that is recorded, and the one that is configured |
 //! | [`services`] | the services as tasks of one process: started, watched, stopped in order |
 //! | [`closed`] | what is answered while they do not run |
 //! | [`ready`] | what is said once all is up |
@@ -21,6 +22,7 @@ mod power_loss;
 mod ready;
 mod roles;
 mod services;
+mod window;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ use crate::signals;
 
 pub(crate) use roles::{Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
 pub(crate) use services::Standing;
+pub(crate) use window::OtherWindow;
 
 use closed::{Closed, Why};
 use kafka::Cluster;
@@ -176,7 +179,7 @@ impl House<'_> {
             *cluster = kafka::reach(self.settings, self.place, why, self.cancel).await?;
         }
         let Some(cluster) = cluster else { return Ok(None) };
-        let topics = cluster.provide(self.settings, self.place, why, self.cancel).await?;
+        let topics = cluster.provide(self.roles, self.settings, self.place, why, self.cancel).await?;
         for warning in topics.iter().flat_map(|topics| &topics.warnings) {
             tracing::warn!("{warning}");
         }

@@ -13,10 +13,12 @@
 //! | [`insync`] | how many replicas must have a record before it is acknowledged |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
 //! | [`hanging`] | transactions that stay open although they count as complete: found, and ended |
+//! | [`control`] | what all instances agree on beside partition counts: windows, and logs of before |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
 
 pub mod committed;
 pub mod connection;
+pub mod control;
 pub mod ends;
 mod error;
 pub mod hanging;

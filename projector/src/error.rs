@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use hooklog_schemas::{NextOffset, Partition};
 use thiserror::Error;
 
 use crate::fold::codec::Unreadable;
@@ -96,6 +97,34 @@ pub enum Error {
         found: String,
         /// What it should hold.
         wanted: String,
+    },
+    /// The views hold a part of the log, and what follows it was deleted.
+    #[error(
+        "the views hold partition {partition} of events up to offset {next}, and it begins at {earliest} now: what was between was deleted before they read it, and going on would make them wrong. Restore the topic from a backup; or, to have views of what is left, delete the directory {dir} and start again: they then lack all that came before, and say so"
+    )]
+    Behind {
+        /// The directory of all generations.
+        dir: PathBuf,
+        /// The partition.
+        partition: Partition,
+        /// Up to where the views hold it.
+        next: NextOffset,
+        /// The first record that is left.
+        earliest: NextOffset,
+    },
+    /// The views hold more than the log.
+    #[error(
+        "the views hold partition {partition} of events up to offset {next}, and it ends at {end}: the log lost its tail, or is another one. Restore the topic from a backup; or, to have views of what is left, delete the directory {dir} and start again"
+    )]
+    Ahead {
+        /// The directory of all generations.
+        dir: PathBuf,
+        /// The partition.
+        partition: Partition,
+        /// Up to where the views hold it.
+        next: NextOffset,
+        /// Where the log ends.
+        end: NextOffset,
     },
     /// The reader of `events` failed; its own message says what to do.
     #[error(transparent)]

@@ -10,6 +10,7 @@
 //! The shell around it:
 //! - [`generations`]: builds of the views, each under one version of the rules
 //! - [`Projector`]: reads `events` into the live generation, rebuilds, answers queries
+//! - [`beginning`]: views of a log whose beginning was deleted
 //! - [`rebuild`]: what a rebuild reports and comes to
 //! - [`measure`]: the metrics' names
 //! - [`status`]: what a projector says of itself
@@ -18,6 +19,7 @@
 
 mod advance;
 pub mod answer;
+pub mod beginning;
 mod error;
 pub mod fold;
 mod gate;

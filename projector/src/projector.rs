@@ -14,6 +14,7 @@ use hooklog_task::materialise;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::beginning;
 use crate::error::Error;
 use crate::fold::codec::Unreadable;
 use crate::gate::Gate;
@@ -216,6 +217,7 @@ impl Parts {
 
 /// One turn of a reader. A fold that met a damaged store panics with the reason.
 pub(crate) fn read(input: &materialise::Config, into: &Generation, turn: &CancellationToken) -> Result<(), Error> {
+    beginning::settle(input, into)?;
     let run = || materialise::run(&Views, input, &into.store, &into.progress, turn);
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => Ok(outcome?),
@@ -227,5 +229,6 @@ pub(crate) fn read(input: &materialise::Config, into: &Generation, turn: &Cancel
 
 /// Whether waiting can mend it.
 pub(crate) fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Task(hooklog_task::Error::Log(hooklog_log::Error::Unreachable { .. })))
+    use hooklog_log::Error::Unreachable;
+    matches!(error, Error::Log(Unreachable { .. }) | Error::Task(hooklog_task::Error::Log(Unreachable { .. })))
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::advance;
+use crate::beginning::Incomplete;
 use crate::error::Error;
 use crate::generations::Generation;
 use crate::projector::{Parts, is_passing, read};
@@ -64,6 +65,8 @@ pub struct Rebuilt {
     pub previous_content: String,
     /// Whether both are the same: the views hold and answer exactly what they did.
     pub same: bool,
+    /// What the views lack now, since the beginning of `events` was deleted; empty where they hold all.
+    pub incomplete: Vec<Incomplete>,
 }
 
 /// Builds, switches, compares. On an error nothing has changed.
@@ -171,5 +174,6 @@ fn take_over(parts: &Parts, built: Arc<Generation>, shutdown: &CancellationToken
         content,
         previous_content,
         same,
+        incomplete: built.incomplete(parts.partitions())?,
     })
 }

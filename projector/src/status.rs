@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hooklog_schemas::{NextOffset, Partition};
 use serde::Serialize;
 
+use crate::beginning::Incomplete;
 use crate::error::Error;
 use crate::fold::tally::Tally;
 use crate::generations::Generation;
@@ -28,6 +29,8 @@ pub struct Status {
     pub partitions: Vec<Reader>,
     /// Records that were skipped, by reason; `not needed` is the harmless one.
     pub skipped: BTreeMap<String, i64>,
+    /// What the views lack of `events`, since its beginning was deleted before they read it; empty where they hold all.
+    pub incomplete: Vec<Incomplete>,
     /// The build that is going on.
     pub building: Option<Building>,
 }
@@ -77,6 +80,7 @@ impl Parts {
             rules_on_disk: self.keeper.rules_on_disk(),
             partitions,
             skipped: self.skipped(live)?,
+            incomplete: live.incomplete(self.partitions())?,
             building: self.building.borrow().clone(),
         })
     }

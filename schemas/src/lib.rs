@@ -10,6 +10,7 @@
 //! | [`header`] | the names of the Kafka headers |
 //! | [`stamp`] | what a committed offset carries in its metadata |
 //! | [`time`] | moments as RFC 3339 text |
+//! | [`window`] | which dedup window was in force where in `raw` |
 //!
 //! Keys, headers and subjects are written to Kafka for ever. The tests hold the bytes that the first release wrote.
 
@@ -21,6 +22,7 @@ pub mod position;
 pub mod stamp;
 pub mod subject;
 pub mod time;
+pub mod window;
 
 pub use envelope::{Envelope, Unusable};
 pub use identity::{DedupKey, Namespace};
@@ -28,3 +30,4 @@ pub use ids::{Millis, NextOffset, Offset, Partition};
 pub use position::RawPosition;
 pub use stamp::Stamp;
 pub use subject::Subject;
+pub use window::{Stretches, WindowBegin, Windows};

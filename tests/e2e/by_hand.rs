@@ -12,11 +12,10 @@ use hooklog_processor::Dedup;
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp, header};
 use hooklog_task::Input;
-use hooklog_test_support::{Broker, unique_prefix, wait_until};
+use hooklog_test_support::{Broker, truncate, unique_prefix, wait_until};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{Offset as At, TopicPartitionList};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -77,7 +76,9 @@ impl World {
 
     pub(crate) fn transactional(&self) -> ThreadedProducer<DefaultProducerContext> {
         let id = self.topics.group("by-hand");
-        let producer: ThreadedProducer<_> = self.connection.client().set("transactional.id", id).create().unwrap();
+        let mut config = self.connection.client();
+        config.set("transactional.id", id).set("transaction.timeout.ms", "600000");
+        let producer: ThreadedProducer<_> = config.create().unwrap();
         producer.init_transactions(ANSWER).unwrap();
         producer
     }
@@ -123,13 +124,16 @@ impl World {
 
     /// Takes the records of a partition of `raw` before this one away, as retention does.
     pub(crate) fn expire_before(&self, (partition, offset): (Partition, Offset)) {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topics.raw(), partition.0, At::Offset(offset.0)).unwrap();
-        let admin = self.connection.admin().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER));
-        let deleted = runtime.block_on(admin.delete_records(&list, &options)).unwrap();
-        assert_eq!(deleted.elements()[0].error(), Ok(()));
+        self.delete_before(&self.topics.raw(), partition.0, offset.0);
+    }
+
+    pub(crate) fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        truncate::delete_before(&self.connection.brokers, topic, &[(partition, offset)].into());
+    }
+
+    /// What instances tell each other.
+    pub(crate) fn control(&self, key: &str, value: &str) {
+        self.write(&self.plain(), &self.topics.control(), 0, key, value.as_bytes(), T, &[]);
     }
 
     /// What the processor would emit for the record at `place`.
@@ -197,8 +201,13 @@ impl World {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(HOOKLOG);
-        command.args(arguments).args(["--brokers", &self.connection.brokers, "--prefix", self.topics.prefix()]);
-        command.arg("--data-dir").arg(self.data_dir.path()).output().unwrap()
+        command.args(arguments).args(self.place()).output().unwrap()
+    }
+
+    /// Where it is, as flags.
+    pub(crate) fn place(&self) -> [&str; 6] {
+        let data_dir = self.data_dir.path().to_str().unwrap();
+        ["--brokers", &self.connection.brokers, "--prefix", self.topics.prefix(), "--data-dir", data_dir]
     }
 
     /// The exit code and the one line of JSON.
@@ -218,7 +227,7 @@ impl World {
         }
         let ok = found["ok"] == true;
         assert_eq!(code, Some(if ok { 0 } else { 1 }), "{found}");
-        let damage: u64 = ["missing", "doubled", "foreign", "altered", "torn"]
+        let damage: u64 = ["missing", "doubled", "foreign", "altered", "torn", "open"]
             .iter()
             .map(|name| found[*name].as_u64().unwrap())
             .sum();

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use hooklog_oracle::Oracle;
 use hooklog_test_support::segment::{Kind, Log};
-use hooklog_test_support::{Record, Site, Up};
+use hooklog_test_support::{Record, Site, Up, truncate};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const SENT: [&str; 6] = ["--events", "300", "--customers", "20", "--seed", "9"];
@@ -116,6 +119,85 @@ fn events_and_offsets_that_a_machine_lost_are_there_again_before_anything_is_ser
     machine.is_whole(&up);
     let (_, events) = machine.site.processed(up.brokers());
     assert!(repaired(&events) > 0, "nothing was lost, so nothing was shown");
+}
+
+/// Whoever deleted the beginning of `events` has that deleted: it is not emitted again, since nothing was lost.
+#[test]
+fn events_that_were_deleted_before_a_machine_went_down_are_not_emitted_again() {
+    let site = Site::alone(HOOKLOG);
+    let up = site.up();
+    site.send(&[&SENT[..], &["--concurrency", "8"]].concat());
+    let (_, events) = site.processed(up.brokers());
+    up.views_follow();
+    let middle = |partition| {
+        let offsets = events.iter().filter(|event| event.partition == partition).map(|event| event.offset);
+        let offsets: Vec<i64> = offsets.collect();
+        (partition, offsets[offsets.len() * 2 / 3])
+    };
+    let kept: BTreeMap<i32, i64> = (0..4).map(middle).collect();
+    truncate::delete_before(up.brokers(), "hooklog.events", &kept);
+    // An orderly stop: only then is it sure that Kafka has written down where the partitions begin.
+    assert!(up.program.stop().success());
+    let up = site.up();
+    let broker = up.broker();
+    up.program.kill();
+    broker.kill();
+    let machine = Machine { site, events };
+    machine.boot_anew();
+    let up = machine.site.up();
+    assert!(!machine.mark().exists(), "the mark is still there: {}", up.program.stderr());
+    let (_, left) = machine.site.processed(up.brokers());
+    let expected = machine.events.iter().filter(|event| event.offset >= kept[&event.partition]).count();
+    assert_eq!((left.len(), repaired(&left)), (expected, 0));
+    assert_eq!(machine.site.audit()["unjudged"], EVENTS - expected);
+    machine.site.send(&SENT);
+    assert_eq!(machine.site.processed(up.brokers()).1.len(), expected, "what was seen before is forgotten");
+}
+
+/// The events of the log before stay where they are; nothing is left to judge them by.
+#[test]
+fn a_raw_that_was_adopted_does_not_stop_the_start_after_a_machine_went_down() {
+    let site = Site::alone(HOOKLOG);
+    let up = site.up();
+    site.send(&SENT);
+    let (_, before) = site.processed(up.brokers());
+    assert!(up.program.stop().success());
+    let broker_alone = || site.service(&["broker", "run", "--kafka-port", "0"]).unwrap();
+    let broker = broker_alone();
+    delete_topic(broker.brokers(), "hooklog.raw");
+    assert!(broker.program.stop().success());
+    let refused = site.try_up(&[]).expect_err("it goes on behind the events of another log");
+    assert!(refused.code == Some(3) && refused.stderr.contains("offsets repair"), "{refused}");
+    let broker = broker_alone();
+    let adopted = site.run(&["offsets", "repair", "--apply", "--json"]);
+    assert_eq!(
+        (adopted.code, adopted.json()["former_logs"].as_array().map(Vec::len)),
+        (Some(0), Some(1)),
+        "{adopted:?}"
+    );
+    assert!(broker.program.stop().success());
+    let up = site.up();
+    site.send(&["--events", "40", "--customers", "9", "--seed", "77"]);
+    let (_, events) = site.processed(up.brokers());
+    let broker = up.broker();
+    up.program.kill();
+    broker.kill();
+    let machine = Machine { site, events };
+    machine.boot_anew();
+    let up = machine.site.up();
+    assert!(!machine.mark().exists(), "the mark is still there: {}", up.program.stderr());
+    let (_, events) = machine.site.processed(up.brokers());
+    assert_eq!((events.len(), repaired(&events)), (before.len() + 40, 0));
+    let audited = machine.site.audit();
+    assert_eq!((&audited["unjudged"], &audited["foreign"]), (&before.len().into(), &0.into()), "{audited}");
+}
+
+fn delete_topic(brokers: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let deleted = runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new())).unwrap();
+    deleted.into_iter().for_each(|deleted| _ = deleted.unwrap());
 }
 
 /// What is emitted again stands in another order: views that go on at their old offset would leave some of it out.

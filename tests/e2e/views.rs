@@ -4,13 +4,16 @@
 #[path = "views/house.rs"]
 mod house;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hooklog_oracle::Oracle;
 use hooklog_projector::Error;
 use hooklog_projector::rules::DEFAULT;
+use hooklog_schemas::{Millis, time};
 use hooklog_test_support::records::records;
+use hooklog_test_support::truncate;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use house::{Service, Site, disordered, generated, without_past_due};
 
@@ -102,6 +105,78 @@ fn after_a_restart_the_views_go_on_where_they_were_and_say_503_until_they_are_th
     service.caught_up(&site);
     assert_eq!(service.folded(), disordered.len() as u64 - 300, "nothing is read twice: {at:?}");
     service.equals(&Oracle::from_ordered(&bodies), true);
+}
+
+/// Deletes the first half of each partition; gives where they begin now.
+fn truncated(site: &Site) -> BTreeMap<i32, i64> {
+    let from: BTreeMap<i32, i64> = (0..).zip(site.ends()).map(|(partition, end)| (partition, end / 2)).collect();
+    truncate::delete_before(&site.connection.brokers, &site.events.name, &from);
+    from
+}
+
+#[test]
+fn views_of_events_whose_beginning_was_deleted_hold_what_is_left_and_say_what_they_lack() {
+    let site = Site::new();
+    let bodies = generated(&["--events", "400", "--customers", "20", "--seed", "6"]);
+    site.write(&disordered(&bodies));
+    let from = truncated(&site);
+    let left = records(&site.connection.brokers, &site.events.name);
+    let service = Service::start(&site);
+    service.caught_up(&site);
+    assert_eq!(service.folded(), left.len() as u64);
+    let (code, ready) = service.get("/readyz");
+    let lacking = ready["views"]["incomplete"].as_array().unwrap().clone();
+    assert_eq!((code, lacking.len()), (200, 4), "{ready}");
+    let mut seen = BTreeSet::new();
+    for one in &lacking {
+        let partition = i32::try_from(one["partition"].as_i64().unwrap()).unwrap();
+        let first = left.iter().find(|event| event.partition == partition).unwrap();
+        let true_from = time::rfc3339(Millis(first.timestamp)).unwrap();
+        assert_eq!((&one["missing_before"], &one["true_from"]), (&json!(from[&partition]), &json!(true_from)));
+        seen.insert(partition);
+    }
+    assert_eq!(seen.len(), 4);
+    // Each answer carries what its partition lacks; one that is not known may be one that was deleted.
+    let known = Oracle::from_ordered(&bodies).customers(true);
+    let answers =
+        known.keys().map(|of| service.get(&format!("/v1/customers/{}/access?livemode={}", of.id, of.livemode)));
+    let answers: Vec<_> = answers.collect();
+    let answered = answers.iter().filter(|(code, _)| *code == 200);
+    assert!(answered.clone().count() > 0 && answered.clone().all(|(_, body)| lacking.contains(&body["incomplete"])));
+    let (code, problem) = service.get("/v1/customers/cus_nobody/access");
+    assert!(code == 404 && problem["detail"].as_str().unwrap().contains("deleted"), "{problem}");
+    drop(service);
+    let service = Service::start(&site);
+    service.caught_up(&site);
+    assert_eq!(service.folded(), 0, "they go on where they were");
+    assert_eq!(service.get("/readyz").1["views"]["incomplete"], json!(lacking), "and still know what they lack");
+    let rebuilt = service.projector.rebuild(&service.stop).unwrap();
+    assert!(rebuilt.same && rebuilt.incomplete.len() == 4, "{rebuilt:?}");
+}
+
+#[test]
+fn views_that_hold_a_part_of_events_whose_next_part_was_deleted_stop_and_say_what_to_delete() {
+    let site = Site::new();
+    let bodies = generated(&["--events", "300", "--customers", "20", "--seed", "7"]);
+    let disordered = disordered(&bodies);
+    site.write(&disordered[..50]);
+    let service = Service::start(&site);
+    service.caught_up(&site);
+    assert_eq!(service.get("/readyz").1["views"]["incomplete"], json!([]));
+    drop(service);
+    site.write(&disordered[50..]);
+    truncated(&site);
+    let stopped = site.try_open().unwrap().run(&CancellationToken::new()).unwrap_err();
+    assert!(matches!(stopped, Error::Behind { .. }), "{stopped}");
+    let (said, dir) = (stopped.to_string(), site.dir.path().join("views"));
+    assert!(
+        said.contains(&format!("delete the directory {} ", dir.display())) && !said.contains("offsets repair"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(dir).unwrap();
+    let service = Service::start(&site);
+    service.caught_up(&site);
+    assert_eq!(service.get("/readyz").1["views"]["incomplete"].as_array().unwrap().len(), 4);
 }
 
 #[test]

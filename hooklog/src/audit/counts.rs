@@ -26,8 +26,10 @@ pub(crate) struct Counts {
     pub(crate) expired_repeats: u64,
     /// Records of `raw` at N and after it: not taken in yet, so not judged.
     pub(crate) in_flight: u64,
-    /// What retention leaves nothing to judge by: events whose record is gone, and records without an event that may repeat
-    /// one that is gone.
+    /// Partitions of `events`, and of the processor's offsets, that a transaction holds which nobody ends.
+    pub(crate) open: u64,
+    /// What truncation leaves nothing to judge by: events whose record is gone, or is of a log before this one; records
+    /// without an event that may repeat one that is gone, or whose event may be gone or hidden.
     pub(crate) unjudged: u64,
     /// Whether `events` is what it must be.
     pub(crate) ok: bool,
@@ -45,18 +47,20 @@ impl Counts {
         torn: 0,
         expired_repeats: 0,
         in_flight: 0,
+        open: 0,
         unjudged: 0,
         ok: true,
     };
 
     /// Every kind of damage with its figure and what it means.
-    pub(super) fn damage(&self) -> [(&'static str, u64, &'static str); 5] {
+    pub(super) fn damage(&self) -> [(&'static str, u64, &'static str); 6] {
         [
             ("missing", self.missing, "records without their event; `hooklog repair` emits them"),
             ("doubled", self.doubled, "events that repeat another within the window"),
             ("foreign", self.foreign, "events that belong to no record of `raw`"),
             ("altered", self.altered, "events that differ from their record"),
             ("torn", self.torn, "events without their committed offset, or out of order"),
+            ("open", self.open, "partitions that a transaction holds; `hooklog offsets repair --apply` ends it"),
         ]
     }
 

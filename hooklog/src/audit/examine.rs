@@ -1,41 +1,52 @@
-//! The passes over Kafka.
+//! One pass after the other, and the judgement of each partition.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use hooklog_log::connection::{Connection, Isolation};
-use hooklog_log::ends::Ends;
+use hooklog_log::connection::Connection;
+use hooklog_log::control::History;
 use hooklog_log::provision::Provisioned;
-use hooklog_log::reader::{Reader, Span as Stretch};
 use hooklog_schemas::ids::Span;
-use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
+use hooklog_schemas::{Partition, RawPosition, Stamp, Stretches};
 use indicatif::{ProgressBar, ProgressStyle};
-use rdkafka::message::{BorrowedMessage, Message};
 
 use super::counts::Counts;
-use super::extent;
-use super::matching::{Event, Extent, Finding, Judged, Kind, Tally, match_up};
-use super::print::{self, Named};
-use super::rows::{EVENT, JUDGED, RAW, Unjudged};
-use super::runs::{Sorted, Sorter};
-use super::window::Window;
-use crate::cluster::Cluster;
+use super::extent::{self, Taken, Visible};
+use super::matching::{Extent, Finding, Kind, Tally, match_up};
+use super::passes;
+use crate::cluster::{Cluster, PATIENCE};
 
-/// Memory for rows, in each of the three sorts.
-const MEMORY: usize = 48 << 20;
+/// How much an audit may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Memory for rows, in each of the sorts.
+    pub(crate) memory: usize,
+    /// How long a transaction may stay open before it counts as one that nobody ends.
+    pub(crate) patience: Duration,
+}
+
+impl Limits {
+    pub(crate) const DEFAULT: Limits = Limits { memory: 48 << 20, patience: PATIENCE };
+}
 
 /// What is examined.
 pub(crate) struct Subject {
     pub(crate) connection: Connection,
     pub(crate) topics: Provisioned,
-    pub(crate) window: Span,
+    /// Which window was in force where, and whose events stand in `events` beside this log's.
+    history: History,
+    /// The window of a log of which none is recorded.
+    otherwise: Span,
     /// What the processor's offsets are stamped with.
     pub(super) stamp: Stamp,
     pub(super) group: String,
+    pub(super) limits: Limits,
     /// Where rows are sorted.
-    scratch: PathBuf,
+    pub(super) scratch: PathBuf,
 }
 
 impl Subject {
@@ -52,118 +63,86 @@ impl Subject {
         made.with_context(|| format!("audit sorts in {}; name another with --data-dir", scratch.display()))?;
         Ok(Subject {
             connection: task.connection.clone(),
+            history: History::read(&task.connection, &processor.topics.topics, &processor.topics.raw.id)?,
+            otherwise: processor.window,
             stamp: task.stamp(&processor.fold()),
             group: task.group,
             topics: processor.topics,
-            window: processor.window,
+            limits: Limits::DEFAULT,
             scratch,
         })
     }
+
+    pub(crate) fn within(self, limits: Limits) -> Subject {
+        Subject { limits, ..self }
+    }
+
+    /// Which window was in force where in a partition of `raw`.
+    pub(super) fn windows(&self, partition: Partition) -> Stretches {
+        self.history.windows.of_partition(partition, self.otherwise)
+    }
+
+    /// Logs that were `raw` before this one.
+    pub(super) fn former(&self) -> &BTreeSet<String> {
+        &self.history.former
+    }
 }
 
-/// Counts everything; `tell` hears of each thing that is wrong.
+/// Counts everything; `tell` hears of each thing that is wrong, and of open transactions before anything that is missing.
 pub(crate) fn examine(subject: &Subject, tell: &mut dyn FnMut(Finding)) -> Result<Counts> {
-    let before = extent::committed(subject)?;
-    let visible = extent::visible(subject)?;
+    let before = extent::committed(subject, subject.limits.patience)?;
+    let visible = extent::visible(subject, subject.limits.patience)?;
     let mut tally = Tally { counts: Counts::NONE, tell };
-    let bar = bar(before.iter().map(|(next, ends)| next.0.min(ends.end.0) - ends.earliest.0).sum(), &visible);
-    let events = events(subject, &visible, &mut tally, &bar)?;
-    let after = extent::committed(subject)?;
-    for (((partition, (until, ends)), (committed, later)), events) in
-        (0..).map(Partition).zip(before).zip(after).zip(events)
-    {
-        let until = until.min(ends.end);
-        let extent = Extent { partition, from: ends.earliest, until, committed: committed.max(until), end: later.end };
-        let judged = judged(subject, &extent, &bar)?.map(|row| row.map(|row| Judged::of_row(&row)));
-        let events = events.sorted()?.map(|row| row.map(|row| Event::of_row(&row)));
-        match_up(&extent, judged, events, &mut tally)?;
-        tally.counts.in_flight += u64::try_from(ends.end.0 - until.0).unwrap_or(0);
+    let bar = bar(&before, &visible);
+    let events = passes::events(subject, &before, &visible, &mut tally, &bar)?;
+    // What was held a moment ago is not waited for again.
+    let is_held = before.iter().any(|taken| taken.is_held);
+    let after = extent::committed(subject, if is_held { Duration::ZERO } else { subject.limits.patience })?;
+    tell_what_is_open(&before, &visible, &after, &mut tally);
+    let passes::Events { shown, of_each } = events;
+    for (((partition, before), after), events) in (0..).map(Partition).zip(&before).zip(&after).zip(of_each) {
+        let extent = extent_of(partition, before, after);
+        let judged = passes::judged(subject, &extent, &shown, &bar)?;
+        match_up(&extent, judged, events.sorted()?, &mut tally)?;
+        tally.counts.in_flight += u64::try_from(before.ends.end.0 - extent.until.0).unwrap_or(0);
     }
     bar.finish_and_clear();
     Ok(tally.counts.judged())
 }
 
-/// All visible events, by the partition of `raw` that they name. One that names none is told of at once.
-fn events(subject: &Subject, visible: &[Ends], tally: &mut Tally<'_>, bar: &ProgressBar) -> Result<Vec<Sorter<EVENT>>> {
-    let of_each = subject.topics.raw.partitions as usize;
-    let mut sorters: Vec<_> = (0..of_each).map(|_| Sorter::new(&subject.scratch, MEMORY / of_each)).collect();
-    for (partition, ends) in (0..).map(Partition).zip(visible) {
-        let mut order = vec![Offset(-1); of_each];
-        let topic = subject.topics.events.name.clone();
-        let span = Stretch { topic, partition, from: ends.earliest, to: ends.end };
-        let mut reader = Reader::open(&subject.connection, Isolation::Committed, span)?;
-        while let Some(message) = reader.next()? {
-            bar.inc(1);
-            match event(&message, &subject.topics.raw.id.0, &mut order) {
-                Ok((of, event)) => sorters[of].push(event.to_row())?,
-                Err(what) => foreign(&message, what, tally),
-            }
+fn extent_of(partition: Partition, before: &Taken, after: &Taken) -> Extent {
+    let until = before.next.min(before.ends.end);
+    // Of what a transaction holds, or nothing tells, no event comes too early.
+    let is_known = ![before, after].iter().any(|taken| taken.is_held || taken.is_unknown);
+    let committed = if is_known { after.next.max(until) } else { after.ends.end };
+    Extent { partition, from: before.ends.earliest, until, committed, end: after.ends.end }
+}
+
+const HIDES: &str = "a transaction that nobody ends hides what stands here and behind it: stop every `hooklog up` and `hooklog process`, then `hooklog offsets repair --apply`; whose it is if not ours, `kafka-transactions.sh find-hanging` tells";
+const HOLDS: &str = "a transaction that nobody ends holds the processor's offset: stop every `hooklog up` and `hooklog process`, then `hooklog offsets repair --apply`";
+
+fn tell_what_is_open(before: &[Taken], visible: &Visible, after: &[Taken], tally: &mut Tally<'_>) {
+    for (partition, ends) in (0..).map(Partition).zip(&visible.ends) {
+        if visible.held.contains(&partition) {
+            let event = Some((partition, ends.end.offset()));
+            tally.wrong(Finding { kind: Kind::Open, record: None, event, what: HIDES });
         }
     }
-    Ok(sorters)
-}
-
-fn foreign(message: &BorrowedMessage<'_>, what: &'static str, tally: &mut Tally<'_>) {
-    tally.counts.events += 1;
-    let event = Some((Partition(message.partition()), Offset(message.offset())));
-    tally.wrong(Finding { kind: Kind::Foreign, record: None, event, what });
-}
-
-/// An event and the partition of `raw` that it names. `order` has the latest record of each that was met so far in this
-/// partition of `events`; what a repair wrote stands out of order rightly.
-fn event(message: &BorrowedMessage<'_>, log: &str, order: &mut [Offset]) -> Result<(usize, Event), &'static str> {
-    let named = Named::of(message);
-    let position = named.position(log)?;
-    let of = usize::try_from(position.partition.0).ok().filter(|of| *of < order.len());
-    let of = of.ok_or("it names a partition that raw does not have")?;
-    let out_of_order = !named.repaired && position.offset < order[of];
-    if !named.repaired {
-        order[of] = order[of].max(position.offset);
+    for (partition, (before, after)) in (0..).map(Partition).zip(before.iter().zip(after)) {
+        if before.is_held || after.is_held {
+            let position = RawPosition { partition, offset: after.next.offset() };
+            tally.wrong(Finding { kind: Kind::Open, record: Some((position, None)), event: None, what: HOLDS });
+        }
     }
-    let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
-    let print = print::found(message, &named);
-    Ok((of, Event { record: position.offset, partition, offset, out_of_order, print }))
 }
 
-/// The records of one partition of `raw` with the window's verdict on each, by offset.
-fn judged(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<Sorted<JUDGED>> {
-    let (first, rows) = by_identity(subject, extent, bar)?;
-    let mut window = Window::of(subject.window);
-    if let Some(first) = first.filter(|_| extent.from > NextOffset::ZERO) {
-        window = window.cut_at(first);
-    }
-    let mut sorter = Sorter::<JUDGED>::new(&subject.scratch, MEMORY);
-    for row in rows {
-        let Unjudged { identity, offset, time, print } = Unjudged::of_row(&row?);
-        let verdict = window.judge(identity, offset, time);
-        sorter.push(Judged { offset, verdict, time, print }.to_row())?;
-    }
-    Ok(sorter.sorted()?)
-}
-
-/// The time of the first record, and all of them by identity.
-fn by_identity(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<(Option<Millis>, Sorted<RAW>)> {
-    let topic = subject.topics.raw.name.clone();
-    let span = Stretch { topic, partition: extent.partition, from: extent.from, to: extent.until };
-    let mut reader = Reader::open(&subject.connection, Isolation::Uncommitted, span)?;
-    let mut sorter = Sorter::<RAW>::new(&subject.scratch, MEMORY);
-    let (mut latest, mut first) = (Millis::MIN, None);
-    while let Some(message) = reader.next()? {
-        bar.inc(1);
-        latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
-        first.get_or_insert(latest);
-        let (identity, print) = print::expected(&message, latest, subject.topics.events.partitions);
-        sorter.push(Unjudged { identity, offset: Offset(message.offset()), time: latest, print }.to_row())?;
-    }
-    Ok((first, sorter.sorted()?))
-}
-
-fn bar(raw: i64, events: &[Ends]) -> ProgressBar {
+fn bar(raw: &[Taken], visible: &Visible) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
+    let raw: i64 = raw.iter().map(|taken| taken.next.min(taken.ends.end).0 - taken.ends.earliest.0).sum();
     // With the markers of transactions, which are no records: the bar ends a little early.
-    let events: i64 = events.iter().map(|ends| ends.end.0 - ends.earliest.0).sum();
+    let events: i64 = visible.ends.iter().map(|ends| ends.end.0 - ends.earliest.0).sum();
     let template = "{bar:40.green} {pos}/{len} records read, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(template).expect("the template is the one above");
     ProgressBar::new(u64::try_from(raw + events).unwrap_or(0)).with_style(style)

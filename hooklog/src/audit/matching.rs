@@ -17,6 +17,9 @@ pub(super) struct Judged {
     pub(super) verdict: Verdict,
     /// T'.
     pub(super) time: Millis,
+    /// Its event may be there and not be seen: deleted with the beginning of its partition of `events`, or behind a
+    /// transaction that nobody ends.
+    pub(super) hidden: bool,
     /// What its event has to be like.
     pub(super) print: Print,
 }
@@ -31,6 +34,8 @@ pub(super) struct Event {
     pub(super) offset: Offset,
     /// It stands behind an event of a later record.
     pub(super) out_of_order: bool,
+    /// It repeats an event whose record `raw` has lost.
+    pub(super) again: bool,
     pub(super) print: Print,
 }
 
@@ -42,7 +47,8 @@ pub(super) struct Extent {
     pub(super) from: NextOffset,
     /// N before `events` was read: all before it must be there.
     pub(super) until: NextOffset,
-    /// N after `events` was read: nothing at or behind it may be there.
+    /// N after `events` was read: nothing at or behind it may be there. Where a transaction that nobody ends holds N, that
+    /// cannot be said of any record.
     pub(super) committed: NextOffset,
     /// The end of the partition after `events` was read.
     pub(super) end: NextOffset,
@@ -56,6 +62,7 @@ pub(crate) enum Kind {
     Foreign,
     Altered,
     Torn,
+    Open,
 }
 
 /// One thing that is wrong.
@@ -84,6 +91,7 @@ impl Tally<'_> {
             Kind::Foreign => &mut counts.foreign,
             Kind::Altered => &mut counts.altered,
             Kind::Torn => &mut counts.torn,
+            Kind::Open => &mut counts.open,
         } += 1;
         (self.tell)(finding);
     }
@@ -126,6 +134,9 @@ pub(super) fn match_up(
     Ok(())
 }
 
+/// Why an event is one too many though `raw` does not show it.
+const AGAIN: &str = "it repeats an event within the window whose record raw has lost";
+
 type Events<I> = Peekable<I>;
 
 fn next_if<I: Iterator<Item = io::Result<Event>>>(
@@ -135,16 +146,14 @@ fn next_if<I: Iterator<Item = io::Result<Event>>>(
     events.next_if(|event| event.as_ref().map_or(true, |event| wanted(event.record))).transpose()
 }
 
-/// A record that must have one event, unless it is unsure; whether it has.
+/// A record that must have one event, unless it is unsure; whether it has one, or may have one that cannot be seen.
 fn unique<I: Iterator<Item = io::Result<Event>>>(
     extent: &Extent,
     record: &Judged,
     events: &mut Events<I>,
     tally: &mut Tally<'_>,
 ) -> io::Result<bool> {
-    tally.counts.unique += 1;
-    tally.counts.expired_repeats += u64::from(record.verdict == Verdict::Expired);
-    let mut has_event = false;
+    let (mut has_event, mut is_repeat) = (false, false);
     while let Some(event) = next_if(events, |named| named == record.offset)? {
         tally.counts.events += 1;
         if event.print.is_another(&record.print) {
@@ -153,6 +162,9 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
         }
         if has_event {
             tally.about(extent, Kind::Doubled, &event, "its record has an event already");
+        } else if event.again && record.verdict == Verdict::Unsure {
+            is_repeat = true;
+            tally.about(extent, Kind::Doubled, &event, AGAIN);
         } else if event.out_of_order {
             tally.about(extent, Kind::Torn, &event, "it stands behind an event of a later record of its partition");
         }
@@ -161,10 +173,13 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
         }
         has_event = true;
     }
-    if !has_event && record.verdict == Verdict::Unsure {
-        tally.counts.unique -= 1;
+    if !has_event && (record.hidden || record.verdict == Verdict::Unsure) {
         tally.counts.unjudged += 1;
-    } else if !has_event {
+        return Ok(record.hidden);
+    }
+    tally.counts.unique += u64::from(!is_repeat);
+    tally.counts.expired_repeats += u64::from(record.verdict == Verdict::Expired);
+    if !has_event {
         let position = RawPosition { partition: extent.partition, offset: record.offset };
         let what = "it has no event";
         tally.wrong(Finding { kind: Kind::Missing, record: Some((position, Some(record.time))), event: None, what });
@@ -194,7 +209,13 @@ fn repeat<I: Iterator<Item = io::Result<Event>>>(
 fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>) {
     let named = event.record;
     if named < extent.from.offset() {
-        tally.counts.unjudged += 1;
+        match event.again {
+            true => {
+                tally.counts.events += 1;
+                tally.about(extent, Kind::Doubled, event, AGAIN);
+            }
+            false => tally.counts.unjudged += 1,
+        }
         return;
     }
     // The record was taken in after N was looked at: the next audit judges it.

@@ -7,24 +7,30 @@
 //! |---|---|
 //! | [`args`] | the flags |
 //! | [`extent`] | how far each partition is judged: N first, then what had become visible by then |
+//! | [`shown`] | what truncation and open transactions leave to be seen of `events`: pure |
 //! | [`print`] | what an event has to be like by its record in `raw`, and what it is like, as fingerprints |
 //! | [`rows`] | what is kept of a record between the passes |
 //! | [`runs`] | sorting on disk |
+//! | [`passes`] | what is read of Kafka, into rows |
 //! | [`window`] | which record repeats another: pure |
+//! | [`again`] | which event repeats one whose record is gone: pure |
 //! | [`matching`] | what has an event and what has none: pure |
 //! | [`counts`] | the figures, and whether they are those of a log that is whole |
-//! | [`examine`] | the passes over Kafka |
+//! | [`examine`] | one pass after the other, and the judgement of each partition |
 //! | [`report`] | the table, the details, the line of JSON |
 
+mod again;
 mod args;
 mod counts;
 mod examine;
 mod extent;
 mod matching;
+mod passes;
 mod print;
 mod report;
 mod rows;
 mod runs;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -39,7 +45,7 @@ use crate::settings::Common;
 
 pub(crate) use args::Args;
 pub(crate) use counts::Counts;
-pub(crate) use examine::{Subject, examine};
+pub(crate) use examine::{Limits, Subject, examine};
 pub(crate) use matching::{Finding, Kind};
 
 /// The answer is no.
@@ -49,7 +55,7 @@ pub(crate) const NO: u8 = 1;
 pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
     let mut details = report::Details::with_at_most(args.details);
     let counts = Cluster::visit(common, |cluster| {
-        let subject = Subject::of(cluster)?;
+        let subject = Subject::of(cluster)?.within(args.limits());
         let waited = args.wait.then(|| extent::wait(&subject, args.timeout())).transpose()?;
         let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
         // Somebody who asked to wait asked about everything.

@@ -4,6 +4,7 @@
 //! with the same fingerprint are taken for the same: the value's part is 128 bits of a SHA-256.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hooklog_log::partition_for;
@@ -108,18 +109,41 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The record that the event names, if it names one of `log`.
-    pub(super) fn position(&self, log: &str) -> Result<RawPosition, &'static str> {
-        if self.log != Some(log.as_bytes()) {
-            return Err("it names another log than today's raw");
+    /// Where the event comes from, where today's `raw` is `log` and these were `raw` before it.
+    pub(super) fn origin(&self, log: &str, former: &BTreeSet<String>) -> Origin {
+        let text = |value: Option<&'a [u8]>| value.and_then(|value| std::str::from_utf8(value).ok());
+        match text(self.log) {
+            Some(named) if named == log => {
+                let position = text(self.position).and_then(|text| text.parse().ok());
+                position.map_or(Origin::Nowhere("it names no position in raw"), Origin::Record)
+            }
+            Some(named) if former.contains(named) => Origin::Former,
+            _ => Origin::Nowhere(
+                "it names another log than today's raw; where that one was adopted, `hooklog offsets repair --apply` records it",
+            ),
         }
-        let text = self.position.and_then(|value| std::str::from_utf8(value).ok());
-        text.and_then(|text| text.parse().ok()).ok_or("it names no position in raw")
+    }
+
+    /// Who the event says it is.
+    pub(super) fn identity(&self) -> DedupKey {
+        let namespace = self.text(0).unwrap_or(Namespace::DEFAULT);
+        DedupKey::of(namespace.as_bytes(), self.id.unwrap_or_default())
     }
 
     fn text(&self, at: usize) -> Option<&'a str> {
         self.values[at].and_then(|value| std::str::from_utf8(value).ok())
     }
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A record of today's `raw`.
+    Record(RawPosition),
+    /// A log that was `raw` before this one: nothing is left to judge it by.
+    Former,
+    /// Nothing that is known: why.
+    Nowhere(&'static str),
 }
 
 /// What is hashed into [`Print::rest`].
@@ -131,8 +155,8 @@ struct Rest<'a> {
     headers: [Option<&'a [u8]>; NAMES.len()],
 }
 
-/// A record of `raw`: its identity, and what its event has to be like. `time` is its T'.
-pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Print) {
+/// A record of `raw`: its identity, and the partition that its event belongs to and what it has to be like. `time` is its T'.
+pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Partition, Print) {
     let named = Named::of(message);
     let place =
         RawPosition { partition: Partition(message.partition()), offset: hooklog_schemas::Offset(message.offset()) };
@@ -142,16 +166,17 @@ pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -
     let value = message.payload().unwrap_or_default();
     let event = Envelope::read(value).unwrap_or_else(|_| Envelope { id: own_id.clone(), ..Envelope::default() });
     let identity = DedupKey::of(namespace.as_bytes(), message.key().unwrap_or(own_id.as_bytes()));
+    let key = Subject::of(&event, namespace).to_string();
+    let partition = partition_for(key.as_bytes(), partitions);
     let print = Print {
         id: hashed(event.id.as_bytes()),
         value: digest(value),
-        rest: expected_rest(&named, &event, namespace, time, partitions),
+        rest: expected_rest(&named, &event, &key, partition, time),
     };
-    (identity, print)
+    (identity, partition, print)
 }
 
-fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, namespace: &str, time: Millis, partitions: u32) -> u64 {
-    let key = Subject::of(event, namespace).to_string();
+fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, key: &str, partition: Partition, time: Millis) -> u64 {
     let source = format!("/sources/{}", named.text(1).unwrap_or("unknown"));
     let created = event.created.and_then(time::rfc3339);
     let about = if event.thin { &event.related } else { &event.object.id };
@@ -170,8 +195,7 @@ fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, namespace: &str, time:
     for (slot, text) in headers[CARRIED..].iter_mut().zip(ours) {
         *slot = text.map(str::as_bytes);
     }
-    let partition = partition_for(key.as_bytes(), partitions).0;
-    hashed(&Rest { key: key.as_bytes(), partition, time: time.0, headers })
+    hashed(&Rest { key: key.as_bytes(), partition: partition.0, time: time.0, headers })
 }
 
 /// What an event is like.
@@ -198,4 +222,26 @@ fn hashed(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hooklog_schemas::Offset;
+
+    #[test]
+    fn an_event_comes_from_todays_raw_from_a_log_before_it_or_from_nowhere() {
+        let former = BTreeSet::from(["old".to_owned()]);
+        let origin = |log: &'static str, position: &'static str| {
+            let named = Named { log: Some(log.as_bytes()), position: Some(position.as_bytes()), ..Named::default() };
+            named.origin("new", &former)
+        };
+        let record = RawPosition { partition: Partition(3), offset: Offset(9) };
+        assert_eq!(origin("new", "raw/3/9"), Origin::Record(record));
+        assert_eq!((origin("old", "raw/3/9"), origin("old", "")), (Origin::Former, Origin::Former));
+        for (log, position) in [("new", ""), ("new", "raw/3"), ("other", "raw/3/9"), ("", "raw/3/9")] {
+            assert!(matches!(origin(log, position), Origin::Nowhere(_)), "{log} {position}");
+        }
+        assert!(matches!(Named::default().origin("new", &former), Origin::Nowhere(_)), "an event without headers");
+    }
 }

@@ -39,6 +39,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Foreign => "foreign",
         Kind::Altered => "altered",
         Kind::Torn => "torn",
+        Kind::Open => "open",
     }
 }
 
@@ -72,7 +73,7 @@ fn text(counts: &Counts) -> String {
         ("events", counts.events, "events of them"),
         ("expired_repeats", counts.expired_repeats, "unique ones that repeat a record from before the window"),
         ("in_flight", counts.in_flight, "records not taken in yet, and so not judged"),
-        ("unjudged", counts.unjudged, "events and records that depend on records which retention took"),
+        ("unjudged", counts.unjudged, "events and records that depend on what was deleted or cannot be seen"),
     ];
     for (name, count, meaning) in general.into_iter().chain(counts.damage()) {
         table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);

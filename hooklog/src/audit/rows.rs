@@ -2,13 +2,16 @@
 
 use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
 
+use super::again::Emitted;
 use super::matching::{Event, Judged};
 use super::print::Print;
 use super::window::Verdict;
 
-pub(super) const RAW: usize = 64;
-pub(super) const JUDGED: usize = 57;
+pub(super) const RAW: usize = 65;
+pub(super) const JUDGED: usize = 58;
 pub(super) const EVENT: usize = 53;
+pub(super) const EMITTED: usize = 44;
+pub(super) const PLACE: usize = 20;
 
 /// A record of `raw` before it is judged; sorts by identity, then by offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,7 @@ pub(super) struct Unjudged {
     pub(super) identity: DedupKey,
     pub(super) offset: Offset,
     pub(super) time: Millis,
+    pub(super) hidden: bool,
     pub(super) print: Print,
 }
 
@@ -25,6 +29,7 @@ impl Unjudged {
         let out = put(&mut row, self.identity.0);
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
+        let out = put(out, [u8::from(self.hidden)]);
         put(out, self.print.to_bytes());
         row
     }
@@ -33,11 +38,13 @@ impl Unjudged {
         let (identity, rest) = take(row);
         let (offset, rest) = number(rest);
         let (time, rest) = number(rest);
+        let ([hidden], rest) = take(rest);
         let (print, _) = take(rest);
         Self {
             identity: DedupKey(identity),
             offset: Offset(offset),
             time: Millis(time),
+            hidden: hidden == 1,
             print: Print::of_bytes(&print),
         }
     }
@@ -57,6 +64,7 @@ impl Judged {
         let out = put(out, [word]);
         let out = put(out, of.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
+        let out = put(out, [u8::from(self.hidden)]);
         put(out, self.print.to_bytes());
         row
     }
@@ -66,6 +74,7 @@ impl Judged {
         let ([word], rest) = take(rest);
         let (of, rest) = number(rest);
         let (time, rest) = number(rest);
+        let ([hidden], rest) = take(rest);
         let (print, _) = take(rest);
         let verdict = match word {
             0 => Verdict::First,
@@ -73,7 +82,8 @@ impl Judged {
             3 => Verdict::Unsure,
             _ => Verdict::Repeat { of: Offset(of) },
         };
-        Self { offset: Offset(offset), verdict, time: Millis(time), print: Print::of_bytes(&print) }
+        let (offset, time, hidden) = (Offset(offset), Millis(time), hidden == 1);
+        Self { offset, verdict, time, hidden, print: Print::of_bytes(&print) }
     }
 }
 
@@ -100,8 +110,61 @@ impl Event {
             partition: Partition(i32::from_be_bytes(partition)),
             offset: Offset(offset),
             out_of_order: out_of_order == 1,
+            again: false,
             print: Print::of_bytes(&print),
         }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { record: self.record, partition: self.partition, offset: self.offset }
+    }
+}
+
+/// Where an event stands; sorts as [`Event`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) record: Offset,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+}
+
+impl Place {
+    pub(super) fn to_row(self) -> [u8; PLACE] {
+        let mut row = [0; PLACE];
+        let out = put(&mut row, self.record.0.to_be_bytes());
+        let out = put(out, self.partition.0.to_be_bytes());
+        put(out, self.offset.0.to_be_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; PLACE]) -> Self {
+        let (record, rest) = number(row);
+        let (partition, rest) = take(rest);
+        let (offset, _) = number(rest);
+        Self { record: Offset(record), partition: Partition(i32::from_be_bytes(partition)), offset: Offset(offset) }
+    }
+}
+
+impl Emitted {
+    /// Sorts by identity, then by record, then by place.
+    pub(super) fn to_row(self) -> [u8; EMITTED] {
+        let mut row = [0; EMITTED];
+        let out = put(&mut row, self.identity.0);
+        let out = put(out, self.place().to_row());
+        put(out, self.time.0.to_be_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; EMITTED]) -> Self {
+        let (identity, rest) = take(row);
+        let (place, rest) = take(rest);
+        let (time, _) = number(rest);
+        let Place { record, partition, offset } = Place::of_row(&place);
+        Self { identity: DedupKey(identity), record, partition, offset, time: Millis(time) }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { record: self.record, partition: self.partition, offset: self.offset }
     }
 }
 
@@ -134,18 +197,23 @@ mod tests {
         #[test]
         fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..4) {
             let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
-            let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print };
+            let (identity, hidden) = (DedupKey([n.to_le_bytes()[1]; 16]), word == 2);
+            let unjudged = Unjudged { identity, offset, time, hidden, print };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
             let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
-            let judged = Judged { offset, verdict, time, print };
+            let judged = Judged { offset, verdict, time, hidden, print };
             prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
-            let event = Event { record: of, partition: Partition(partition), offset, out_of_order: word == 1, print };
+            let partition = Partition(partition);
+            let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, print };
             prop_assert_eq!(Event::of_row(&event.to_row()), event);
+            let emitted = Emitted { identity, record: of, partition, offset, time };
+            prop_assert_eq!(Emitted::of_row(&emitted.to_row()), emitted);
+            prop_assert_eq!(Place::of_row(&event.place().to_row()), emitted.place());
         }
 
         #[test]
         fn rows_sort_as_their_offsets_do(a in 0..i64::MAX, b in 0..i64::MAX) {
-            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), print: print(0) }.to_row();
+            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), hidden: false, print: print(0) }.to_row();
             prop_assert_eq!(row(a).cmp(&row(b)), a.cmp(&b));
         }
     }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hooklog_schemas::ids::Span;
-use hooklog_schemas::{DedupKey, Millis, NextOffset, Offset, Partition};
+use hooklog_schemas::{DedupKey, Millis, NextOffset, Offset, Partition, Stretches};
 use proptest::prelude::*;
 
 use super::counts::Counts;
 use super::matching::{Event, Extent, Finding, Judged, Tally, match_up};
 use super::print::Print;
 use super::window::Window;
+
+mod several_windows;
+mod truncation;
 
 const WINDOW: Span = Span(100);
 
@@ -25,7 +28,7 @@ fn print(identity: u8, offset: i64) -> Print {
 fn event(raw: &[Raw], record: i64, offset: i64) -> Event {
     let identity = usize::try_from(record).ok().and_then(|n| raw.get(n)).map_or(0, |(identity, _)| *identity);
     let (partition, print) = (Partition(0), print(identity, record));
-    Event { record: Offset(record), partition, offset: Offset(offset), out_of_order: false, print }
+    Event { record: Offset(record), partition, offset: Offset(offset), out_of_order: false, again: false, print }
 }
 
 fn extent(raw: &[Raw]) -> Extent {
@@ -38,30 +41,35 @@ fn audited(raw: &[Raw], events: &[Event]) -> Counts {
 }
 
 fn within(extent: &Extent, raw: &[Raw], events: &[Event]) -> Counts {
+    matched(extent, judged(extent, raw, Stretches::always(WINDOW)), events).0
+}
+
+/// The figures, and what was told.
+fn matched(extent: &Extent, judged: Vec<Judged>, events: &[Event]) -> (Counts, Vec<Finding>) {
     let mut findings: Vec<Finding> = Vec::new();
     let mut tell = |finding| findings.push(finding);
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
     let mut events = events.to_vec();
     events.sort_by_key(|event| (event.record, event.offset));
-    match_up(extent, judged(extent, raw).into_iter().map(Ok), events.into_iter().map(Ok), &mut tally).unwrap();
+    match_up(extent, judged.into_iter().map(Ok), events.into_iter().map(Ok), &mut tally).unwrap();
     let counts = tally.counts.judged();
     let damage: u64 = counts.damage().iter().map(|(_, count, _)| count).sum();
     assert_eq!(damage, u64::try_from(findings.len()).unwrap(), "what is counted is told");
-    counts
+    (counts, findings)
 }
 
-fn judged(extent: &Extent, raw: &[Raw]) -> Vec<Judged> {
+fn judged(extent: &Extent, raw: &[Raw], windows: Stretches) -> Vec<Judged> {
     let mut all: Vec<(u8, i64, i64)> = (0..).zip(raw).map(|(offset, (id, time))| (*id, offset, *time)).collect();
     all.retain(|(_, offset, _)| (extent.from.0..extent.until.0).contains(offset));
     let first = all.first().filter(|_| extent.from > NextOffset::ZERO).map(|(_, _, time)| Millis(*time));
     all.sort_unstable();
-    let whole = Window::of(WINDOW);
+    let whole = Window::of(windows);
     let mut window = if let Some(first) = first { whole.cut_at(first) } else { whole };
     let mut judged: Vec<Judged> = all
         .into_iter()
         .map(|(id, offset, time)| {
             let verdict = window.judge(DedupKey([id; 16]), Offset(offset), Millis(time));
-            Judged { offset: Offset(offset), verdict, time: Millis(time), print: print(id, offset) }
+            Judged { offset: Offset(offset), verdict, time: Millis(time), hidden: false, print: print(id, offset) }
         })
         .collect();
     judged.sort_by_key(|judged| judged.offset);
@@ -177,7 +185,7 @@ fn an_error_of_the_disk_is_no_verdict() {
     let mut tell = |_| {};
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
     assert!(match_up(&extent(&RAW), std::iter::empty(), broken(), &mut tally).is_err());
-    let judged = judged(&extent(&RAW), &RAW).into_iter().map(Ok);
+    let judged = judged(&extent(&RAW), &RAW, Stretches::always(WINDOW)).into_iter().map(Ok);
     let mut tell = |_| {};
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
     assert!(match_up(&extent(&RAW), judged, broken(), &mut tally).is_err());

@@ -144,7 +144,7 @@ fn as_json(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> Value {
     json!({
         "brokers": cluster.connection.brokers, "pid": cluster.run.as_ref().map(|run| run.process.pid),
         "generation": sample.admin["generation"], "rules": sample.admin["rules"],
-        "building": sample.admin["building"], "partitions": lines,
+        "building": sample.admin["building"], "incomplete": sample.admin["incomplete"], "partitions": lines,
     })
 }
 
@@ -178,6 +178,7 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
         text += "\nThe rules have changed and do nothing until `hooklog rebuild`.";
     }
     text += &building(&sample.admin).unwrap_or_default();
+    incomplete(&sample.admin).for_each(|line| text += &line);
     text += &format!("\n\n{table}");
     for why in lines.iter().filter_map(|line| line.stopped.as_ref()) {
         text += &format!("\n\nSTOPPED: {why}");
@@ -190,6 +191,19 @@ fn building(admin: &Value) -> Option<String> {
     let (generation, rows) = (admin["building"]["generation"].as_u64()?, admin["building"]["partitions"].as_array()?);
     let sum = |field: &str| rows.iter().filter_map(|row| row[field].as_i64()).sum::<i64>();
     Some(format!("\nGeneration {generation} is being built: {} of {} offsets.", sum("done"), sum("total")))
+}
+
+/// What the views lack of each partition whose beginning was deleted.
+fn incomplete(admin: &Value) -> impl Iterator<Item = String> {
+    let line = |lacking: &Value| {
+        let (partition, before) = (&lacking["partition"], &lacking["missing_before"]);
+        let from = lacking["true_from"].as_str().map(|from| format!(", so they are true from {from} on"));
+        format!(
+            "\nThe views lack events/{partition} before offset {before}, which was deleted{}.",
+            from.unwrap_or_default()
+        )
+    };
+    admin["incomplete"].as_array().into_iter().flatten().map(line)
 }
 
 fn cells(line: &Line) -> [String; 11] {
@@ -259,6 +273,14 @@ mod tests {
         let said = building(&json!({ "building": { "generation": 3, "partitions": rows } }));
         assert_eq!(said.as_deref(), Some("\nGeneration 3 is being built: 7 of 13 offsets."));
         assert_eq!((building(&json!({ "building": null })), building(&Value::Null)), (None, None));
+    }
+
+    #[test]
+    fn what_the_views_lack_is_told_for_each_partition_and_nothing_where_they_hold_all() {
+        let lacking = json!({ "partition": 1, "missing_before": 40, "true_from": "2026-01-01T00:00:00Z" });
+        let said: Vec<String> = incomplete(&json!({ "incomplete": [lacking] })).collect();
+        assert!(said.len() == 1 && said[0].contains("events/1") && said[0].contains("2026-01-01"), "{said:?}");
+        assert_eq!((incomplete(&json!({ "incomplete": [] })).count(), incomplete(&Value::Null).count()), (0, 0));
     }
 
     #[test]

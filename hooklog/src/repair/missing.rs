@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hooklog_log::connection::Isolation;
@@ -14,10 +15,20 @@ use serde_json::json;
 
 use super::Args;
 use super::emit::Emitter;
-use crate::audit::{Counts, Finding, Kind, Subject, examine};
+use crate::audit::{Counts, Finding, Kind, Limits, NO, Subject, examine};
 use crate::cluster::Cluster;
 use crate::inspect::until_nobody_reads;
 use crate::settings::Common;
+
+/// Emit the events that audit found missing.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RepairArgs {
+    #[command(flatten)]
+    args: Args,
+    /// How long a transaction may stay open before it counts as one that nobody ends; for tests
+    #[arg(long, hide = true, value_name = "SECONDS", default_value_t = Limits::DEFAULT.patience.as_secs())]
+    patience: u64,
+}
 
 /// Records further apart than this are sought, not read up to.
 const NEAR: i64 = 10_000;
@@ -46,23 +57,36 @@ pub(crate) struct Repaired {
 }
 
 /// Runs the command to its end.
-pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
+pub(crate) fn run(RepairArgs { args, patience }: &RepairArgs, common: &Common) -> Result<ExitCode> {
+    let limits = Limits { patience: Duration::from_secs(*patience), ..Limits::DEFAULT };
     let repaired = Cluster::visit(common, |cluster| {
-        let subject = Subject::of(cluster)?;
+        let subject = Subject::of(cluster)?.within(limits);
         let fold = cluster.processor(subject.topics.clone()).fold();
-        mend(&subject, &fold, args.apply, &mut |_| {})
+        mend(&subject, &fold, args.apply, &mut |finding| {
+            if finding.kind == Kind::Open {
+                tracing::error!("{finding}");
+            }
+        })
     })?;
-    until_nobody_reads(tell(&repaired, args.apply, common.json))
+    let is_refused = args.apply && repaired.counts.open > 0;
+    let done = until_nobody_reads(tell(&repaired, args.apply, common.json))?;
+    Ok(if is_refused { ExitCode::from(NO) } else { done })
 }
 
-/// Audits, and emits what is missing where it is to `apply` that; `tell` hears of every other damage.
+/// Audits, and emits what is missing where it is to `apply` that; `tell` hears of every other damage. Where a transaction
+/// is open that nobody ends, nothing is emitted: it may hide what seems to be missing.
 pub(crate) fn mend(subject: &Subject, fold: &Dedup, apply: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Repaired> {
     // Before the audit: an earlier repair that is still at work is ended by this, so nothing can be emitted by both.
     let emitter = apply.then(|| Emitter::start(subject)).transpose()?;
     let mut work = Work { subject, fold, emitter, waiting: Vec::new(), places: Vec::new(), emitted: 0, failed: None };
     let counts = examine(subject, &mut |finding| match absent(&finding) {
         Some(missing) => work.note(missing),
-        None => tell(&finding),
+        None => {
+            if finding.kind == Kind::Open {
+                work.emit_nothing();
+            }
+            tell(&finding);
+        }
     })?;
     work.emit_waiting();
     match work.failed {
@@ -88,6 +112,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Audit tells of what is open before anything that is missing.
+    fn emit_nothing(&mut self) {
+        debug_assert!(self.waiting.is_empty() && self.emitted == 0, "something was emitted already");
+        self.emitter = None;
+    }
+
     fn note(&mut self, missing: Missing) {
         if self.places.len() < KEPT {
             self.places.push(missing);
@@ -136,11 +166,18 @@ fn tell(repaired: &Repaired, applied: bool, as_json: bool) -> io::Result<()> {
     let place = |missing: &Missing| format!("raw/{}/{}", missing.partition, missing.offset);
     if as_json {
         let places: Vec<String> = places.iter().map(place).collect();
-        let line = json!({ "missing": counts.missing, "emitted": emitted, "applied": applied, "records": places });
+        let Counts { missing, open, .. } = counts;
+        let line =
+            json!({ "missing": missing, "emitted": emitted, "applied": applied, "records": places, "open": open });
         writeln!(out, "{line}")?;
         return out.flush();
     }
     match (counts.missing, applied) {
+        _ if counts.open > 0 => writeln!(
+            out,
+            "A transaction that nobody ends holds {} partitions and may hide events, so none is emitted.",
+            counts.open
+        )?,
         (0, _) => writeln!(out, "No event is missing; nothing to emit.")?,
         (_, true) => writeln!(out, "{emitted} events emitted, marked `{}: true`.", hooklog_schemas::header::REPAIRED)?,
         (count, false) => writeln!(out, "{count} events are missing; --apply emits them:")?,

@@ -6,12 +6,14 @@
 //! | [`missing`] | `repair`: emits the events that audit found missing |
 //! | [`emit`] | the transaction in which they go out |
 //! | [`offsets`] | `offsets repair`: the group's offsets, from the store and the log |
+//! | [`former`] | logs of before whose events stand in `events` |
 //! | [`group`] | what is known of those offsets, and how they are written |
 //! | [`plan`] | which offset a partition must have, and why: pure |
 //! | [`settle`] | ends what a power loss may have left open |
 //! | [`unasked`] | what needs nobody's yes: for the start after a power loss |
 
 mod emit;
+mod former;
 mod group;
 mod missing;
 mod offsets;
@@ -20,7 +22,7 @@ mod settle;
 mod unasked;
 
 pub(crate) use group::Group;
-pub(crate) use missing::{mend, run};
+pub(crate) use missing::{RepairArgs, mend, run};
 pub(crate) use offsets::OffsetsCommand;
 pub(crate) use unasked::LostRaw;
 

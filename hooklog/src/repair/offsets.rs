@@ -1,5 +1,6 @@
 //! `hooklog offsets repair`: gives the processor's group the offsets at which nothing is doubled and nothing lost.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use hooklog_task::resume;
 use serde_json::json;
 
 use super::Args;
+use super::former;
 use super::group::{Group, Row};
 use crate::cluster::Cluster;
 use crate::datadir::DataDir;
@@ -30,7 +32,8 @@ impl OffsetsCommand {
 
 fn repair(cluster: &Cluster, args: &Args, common: &Common) -> Result<ExitCode> {
     refuse_while_running(cluster)?;
-    let mut group = Group::of(cluster, cluster.topics()?);
+    let topics = cluster.topics()?;
+    let mut group = Group::of(cluster, topics.clone());
     group.wait_until_empty()?;
     let _lock = lock(cluster);
     let hanging = group.hanging()?;
@@ -38,11 +41,14 @@ fn repair(cluster: &Cluster, args: &Args, common: &Common) -> Result<ExitCode> {
         group.end_hanging(&hanging, args.apply)?;
     }
     let rows = group.rows()?;
+    let former = former::unrecorded(&cluster.connection, &topics)?;
     if args.apply {
+        // First: an offset that counts in today's `raw` makes what is of another log history.
+        former::record(&cluster.connection, &topics, &former)?;
         group.write(rows.iter().filter(|row| row.mended.case.changes()))?;
         group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
     }
-    until_nobody_reads(tell(&rows, args.apply, common.json))
+    until_nobody_reads(tell(&rows, &former, args.apply, common.json))
 }
 
 /// `hooklog broker` alone leaves the processor's offsets in peace.
@@ -68,7 +74,7 @@ fn lock(cluster: &Cluster) -> Option<DataDir> {
     cluster.settings.data_dir.is_dir().then(|| DataDir::open(&cluster.settings.data_dir).ok()).flatten()
 }
 
-fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
+fn tell(rows: &[Row], former: &BTreeSet<String>, applied: bool, as_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     let old = |row: &Row| row.facts.committed.as_ref().map(|committed| committed.next);
     let changes = rows.iter().filter(|row| row.mended.changes()).count();
@@ -81,7 +87,8 @@ fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
             })
         };
         let partitions: Vec<_> = rows.iter().map(partition).collect();
-        writeln!(out, "{}", json!({ "applied": applied, "changes": changes, "partitions": partitions }))?;
+        let line = json!({ "applied": applied, "changes": changes, "partitions": partitions, "former_logs": former });
+        writeln!(out, "{line}")?;
         return out.flush();
     }
     let mut table = Table::new();
@@ -92,6 +99,10 @@ fn tell(rows: &[Row], applied: bool, as_json: bool) -> io::Result<()> {
         table.add_row([row.facts.partition.to_string(), old, new, why]);
     }
     writeln!(out, "{table}\n")?;
+    for log in former {
+        let done = if applied { "recorded" } else { "to record; --apply does it" };
+        writeln!(out, "Some events are of another log, {log}, which was `raw` before this one: {done}.")?;
+    }
     match (changes, applied) {
         (0, _) => writeln!(out, "Every offset is as it must be.")?,
         (_, true) => writeln!(out, "{changes} offsets written. Start again, then look with `hooklog audit --wait`.")?,

@@ -1,6 +1,6 @@
 //! What needs nobody's yes: offsets that lose and double nothing. For the start after a power loss.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use hooklog_schemas::{NextOffset, Partition};
 
 use super::group::{Group, Row};
@@ -33,6 +33,20 @@ impl Group {
             self.write(wrong.into_iter())?;
         }
         Ok(Ok(()))
+    }
+
+    /// Where a window begins that the processor takes up now: N of each partition, while nobody moves it.
+    pub(crate) fn where_a_window_begins(&self) -> Result<Vec<NextOffset>> {
+        self.wait_until_empty()?;
+        let begin = |row: Row| match row.mended.case {
+            case if !case.changes() || case.is_harmless() => Ok(row.mended.new),
+            case => bail!(
+                "partition {}: the processor's offset is not as it must be ({}), so it is not known where the window changes: see `hooklog offsets repair`",
+                row.facts.partition,
+                case.why()
+            ),
+        };
+        self.rows()?.into_iter().map(begin).collect()
     }
 }
 

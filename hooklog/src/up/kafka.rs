@@ -13,8 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::closed::Why;
 use super::place::Place;
 use super::power_loss::Loss;
+use super::roles::Roles;
+use super::window::{Asked, Begin};
 use crate::broker::{self, Broker, PowerLoss, State, Wanted, Watch};
+use crate::cluster as tools;
 use crate::datadir::{RunFile, cache_home};
+use crate::repair::Group;
 use crate::room;
 use crate::settings::Settings;
 
@@ -96,6 +100,7 @@ impl Cluster {
     /// is to stop, or where our own broker was given up, which [`Cluster::stop`] tells. Waits for Kafka as long as it takes.
     pub(super) async fn provide(
         &self,
+        roles: &Roles,
         settings: &Settings,
         place: &Place,
         why: &Why,
@@ -105,7 +110,7 @@ impl Cluster {
             why.is("the topics are created or checked");
             let provided = tokio::select! {
                 () = cancel.cancelled() => return Ok(None),
-                provided = self.try_to_provide(settings, place, why) => provided,
+                provided = self.try_to_provide(roles, settings, place, why) => provided,
             };
             match provided {
                 Err(error) if is_passing(&error) => {
@@ -119,9 +124,17 @@ impl Cluster {
         Ok(None)
     }
 
-    async fn try_to_provide(&self, settings: &Settings, place: &Place, why: &Why) -> anyhow::Result<Provisioned> {
+    async fn try_to_provide(
+        &self,
+        roles: &Roles,
+        settings: &Settings,
+        place: &Place,
+        why: &Why,
+    ) -> anyhow::Result<Provisioned> {
         let topics = self.provision(settings).await?;
+        let window = self.window(roles, settings, place, &topics).await?;
         self.look_after_loss(settings, place, &topics, why).await?;
+        self.begin_window(window, settings, &topics).await?;
         Ok(topics)
     }
 
@@ -157,6 +170,40 @@ impl Cluster {
         };
         let connection = self.connection.clone();
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// What is to be done about the dedup window, for a process that removes duplicates.
+    async fn window(
+        &self,
+        roles: &Roles,
+        settings: &Settings,
+        place: &Place,
+        topics: &Provisioned,
+    ) -> anyhow::Result<Option<Begin>> {
+        if !roles.processes() {
+            return Ok(None);
+        }
+        let asked = Asked {
+            connection: self.connection.clone(),
+            topics: topics.clone(),
+            configured: Span::days(i64::from(settings.dedup_window_days)),
+            is_change_meant: roles.changes_window(),
+            writer: place.instance()?,
+        };
+        tokio::task::spawn_blocking(move || asked.agree()).await?
+    }
+
+    /// Records where a window begins that was changed.
+    async fn begin_window(
+        &self,
+        begin: Option<Begin>,
+        settings: &Settings,
+        topics: &Provisioned,
+    ) -> anyhow::Result<()> {
+        let Some(begin) = begin else { return Ok(()) };
+        let tools = tools::Cluster { settings: settings.clone(), connection: self.connection.clone(), run: None, is_ours: false };
+        let group = Group::of(&tools, topics.clone());
+        tokio::task::spawn_blocking(move || begin.at(group.where_a_window_begins()?)).await?
     }
 
     /// Where our own broker may have lost different tails of its topics: checks and mends the log.

@@ -35,6 +35,9 @@ pub(crate) struct ProcessArgs {
     /// Partitions of new topics; pinned for ever [default: 4 on its own broker, 12 on a given cluster]
     #[arg(long, value_name = "N")]
     partitions: Option<u32>,
+    /// Take the dedup window that is configured now in place of the recorded one; no other processor may run
+    #[arg(long)]
+    change_window: bool,
 }
 
 /// `hooklog project`.
@@ -77,6 +80,15 @@ impl Roles {
     /// Whether it may run its own broker, and be found by other commands.
     pub(super) fn is_up(&self) -> bool {
         matches!(self, Roles::Up(_))
+    }
+
+    /// Whether another window than the recorded one is meant.
+    pub(super) fn changes_window(&self) -> bool {
+        match self {
+            Roles::Up(all) => all.process.change_window,
+            Roles::Process(process) => process.change_window,
+            Roles::Ingest(_) | Roles::Project(_) => false,
+        }
     }
 
     /// All flags, as settings.

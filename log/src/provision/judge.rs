@@ -65,6 +65,9 @@ fn setting(wanted: &Wanted, name: &str, value: &str, is: &str, window: Span) -> 
         "retention.ms" if wanted.role == Role::Raw && short(is, window) => {
             no(format!("{sentence} (at least {} ms: the window of duplicates and a margin)", window.0 + MARGIN.0))
         }
+        "retention.bytes" if wanted.role == Role::Raw && number(is) >= 0 => no(format!(
+            "{sentence} (records younger than the window of duplicates could be deleted, and their repeats would be emitted again)"
+        )),
         "retention.ms" | "retention.bytes" => but(format!("{sentence} (what expires can never be replayed)")),
         "unclean.leader.election.enable" if is == "true" => no(format!("{sentence} (it can lose acknowledged events)")),
         "min.insync.replicas" if number(is) < number(value) => but(sentence),
@@ -133,7 +136,14 @@ mod tests {
     fn raw_must_outlive_the_window_of_duplicates() {
         check(set("retention.ms", "3887999999"), 1, 0);
         check(set("retention.ms", "3888000000"), 0, 1);
-        check(set("retention.bytes", "1000000000"), 0, 1);
+    }
+
+    /// A full topic forgets what it holds, however young.
+    #[test]
+    fn raw_must_not_be_bounded_by_size() {
+        check(set("retention.bytes", "1000000000"), 1, 0);
+        check(set("retention.bytes", "0"), 1, 0);
+        check(set("retention.bytes", "-1"), 0, 0);
     }
 
     #[test]

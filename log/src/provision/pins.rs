@@ -1,20 +1,11 @@
 //! Partition counts, pinned in `control`: a key's partition must not move when somebody adds partitions.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use hooklog_schemas::Partition;
-use rdkafka::message::Message;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
-
-use crate::connection::{ASK, Connection, Isolation};
-use crate::ends;
+use crate::connection::Connection;
+use crate::control;
 use crate::error::Error;
-use crate::reader::{Reader, Span};
 use crate::topics::Topics;
-
-const CONTROL: Partition = Partition(0);
 
 /// The pinned count of every topic of `counted` (its name and the partitions that it has). What is not pinned yet is
 /// pinned now; where two instances do so at once, the first record counts for both.
@@ -23,13 +14,14 @@ pub(super) async fn agree(
     topics: &Topics,
     counted: &BTreeMap<String, u32>,
 ) -> Result<BTreeMap<String, u32>, Error> {
-    let mut pinned = read(connection, topics)?;
-    let missing: Vec<_> = counted.iter().filter(|(name, _)| !pinned.contains_key(*name)).collect();
-    if !missing.is_empty() {
-        write(connection, topics, &missing).await?;
-        pinned = read(connection, topics)?;
+    let pinned = read(connection, topics)?;
+    let missing = counted.iter().filter(|(name, _)| !pinned.contains_key(*name));
+    let missing: Vec<_> = missing.map(|(name, count)| (key(topics, name), count.to_string())).collect();
+    if missing.is_empty() {
+        return Ok(pinned);
     }
-    Ok(pinned)
+    control::append(connection, topics, &missing).await?;
+    read(connection, topics)
 }
 
 fn key(topics: &Topics, name: &str) -> String {
@@ -37,29 +29,11 @@ fn key(topics: &Topics, name: &str) -> String {
 }
 
 fn read(connection: &Connection, topics: &Topics) -> Result<BTreeMap<String, u32>, Error> {
-    let ends = ends::of(connection, &topics.control(), CONTROL, Isolation::Committed)?;
-    let span = Span { topic: topics.control(), partition: CONTROL, from: ends.earliest, to: ends.end };
-    let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     let mut pinned = BTreeMap::new();
-    while let Some(record) = reader.next()? {
-        let name = record.key().and_then(|key| std::str::from_utf8(key).ok()?.strip_prefix("pinned/"));
-        let count = record.payload().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        if let (Some(name), Some(count)) = (name, count) {
+    for (key, value) in control::records(connection, topics)? {
+        if let (Some(name), Ok(count)) = (key.strip_prefix("pinned/"), value.parse()) {
             pinned.entry(format!("{}{name}", topics.prefix())).or_insert(count);
         }
     }
     Ok(pinned)
-}
-
-async fn write(connection: &Connection, topics: &Topics, counts: &[(&String, &u32)]) -> Result<(), Error> {
-    let mut config = connection.client();
-    config.set("enable.idempotence", "true").set("message.timeout.ms", ASK.as_millis().to_string());
-    let producer: FutureProducer = config.create().map_err(Error::Client)?;
-    for (name, count) in counts {
-        let (key, value, control) = (key(topics, name), count.to_string(), topics.control());
-        let record = FutureRecord::to(&control).partition(CONTROL.0).key(&key).payload(&value);
-        let sent = producer.send(record, Timeout::After(Duration::from_secs(1))).await;
-        sent.map_err(|(error, _)| connection.unreachable("to pin a partition count")(error))?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use hooklog_store::store::Snapshot;
 
 use super::ask::Asked;
 use super::problem::Problem;
-use super::shape::{AccessAnswer, PageAnswer, Position, SubscriptionAnswer, moment};
+use super::shape::{AccessAnswer, Basis, PageAnswer, SubscriptionAnswer, moment};
 use crate::answer::{Access, Grant};
 use crate::error::Error;
 use crate::fold::customer::Customer;
@@ -41,16 +41,16 @@ impl<'v> Look<'v> {
         let found = find::subscription(&self.snapshot, id, &asked.narrowed)?;
         let (scope, state) = found.ok_or_else(|| self.unknown("subscription", id))?;
         let owner = state.resolve().and_then(|resolved| resolved.facts.customer.clone());
-        let position = self.position(&scope, owner.as_deref().unwrap_or(id))?;
+        let basis = self.basis(&scope, owner.as_deref().unwrap_or(id))?;
         let customer = owner.map(|owner| find::customer(&self.snapshot, &owner, &scope)).transpose()?.flatten();
         let grant = Grant::of(&state, customer.as_ref(), &self.live.rules);
         let grant = grant.ok_or_else(|| self.unknown("subscription", id))?;
-        Ok(SubscriptionAnswer::of(id, &scope, &grant, asked.at, Some(position)))
+        Ok(SubscriptionAnswer::of(id, &scope, &grant, asked.at, Some(basis)))
     }
 
     /// What a customer may use.
     pub(crate) fn access(&self, id: &str, asked: &Asked) -> Result<AccessAnswer, Problem> {
-        let (scope, customer, position) = self.customer(id, asked)?;
+        let (scope, customer, basis) = self.customer(id, asked)?;
         let states = find::subscriptions_of(&self.snapshot, id, &scope, None, LOOKED_AT)?;
         if states.next.is_some() {
             return Err(Problem::internal(&format!(
@@ -70,13 +70,13 @@ impl<'v> Look<'v> {
             because: access.because,
             subscriptions: listed(&grants[..grants.len().min(LISTED)], &scope, asked.at),
             has_more: grants.len() > LISTED,
-            position,
+            basis,
         })
     }
 
     /// A page of a customer's subscriptions.
     pub(crate) fn subscriptions(&self, id: &str, asked: &Asked) -> Result<PageAnswer, Problem> {
-        let (scope, customer, position) = self.customer(id, asked)?;
+        let (scope, customer, basis) = self.customer(id, asked)?;
         let page = find::subscriptions_of(&self.snapshot, id, &scope, asked.after.as_deref(), asked.limit)?;
         Ok(PageAnswer {
             customer: id.to_owned(),
@@ -85,15 +85,15 @@ impl<'v> Look<'v> {
             subscriptions: listed(&self.grants(&page.subscriptions, customer.as_ref()), &scope, asked.at),
             has_more: page.next.is_some(),
             next: page.next,
-            position,
+            basis,
         })
     }
 
-    fn customer(&self, id: &str, asked: &Asked) -> Result<(Scope, Option<Customer>, Position), Problem> {
+    fn customer(&self, id: &str, asked: &Asked) -> Result<(Scope, Option<Customer>, Basis), Problem> {
         let scope = find::customer_scope(&self.snapshot, id, &asked.narrowed)?;
         let scope = scope.ok_or_else(|| self.unknown("customer", id))?;
-        let position = self.position(&scope, id)?;
-        Ok((scope.clone(), find::customer(&self.snapshot, id, &scope)?, position))
+        let basis = self.basis(&scope, id)?;
+        Ok((scope.clone(), find::customer(&self.snapshot, id, &scope)?, basis))
     }
 
     fn grants<'s>(
@@ -109,25 +109,31 @@ impl<'v> Look<'v> {
 
     /// What is not in the views is unknown only once all of the log is.
     fn unknown(&self, what: &str, id: &str) -> Problem {
-        match self.restoring[..] {
-            [_, ..] => Problem::restoring(),
-            [] => {
-                // An invoice, say, may have named a customer: these views know what customer and subscription events told.
-                Problem::not_found(format!(
-                    "no customer or subscription event about the {what} `{id}` was seen with this livemode and account"
-                ))
-            }
+        if !self.restoring.is_empty() {
+            return Problem::restoring();
+        }
+        // An invoice, say, may have named a customer: these views know what customer and subscription events told.
+        let unseen = format!(
+            "no customer or subscription event about the {what} `{id}` was seen with this livemode and account"
+        );
+        match self.live.incomplete(self.parts.partitions()) {
+            Ok(lacking) if lacking.is_empty() => Problem::not_found(unseen),
+            Ok(_) => Problem::not_found(format!(
+                "{unseen}; but the beginning of `events` was deleted before these views read it (see /readyz, `incomplete`)"
+            )),
+            Err(error) => error.into(),
         }
     }
 
-    /// Up to where all about a subject is in this snapshot, unless its partition is still being restored.
-    fn position(&self, scope: &Scope, subject: &str) -> Result<Position, Problem> {
+    /// Up to where all about a subject is in this snapshot, unless its partition is still being restored; and from where on.
+    fn basis(&self, scope: &Scope, subject: &str) -> Result<Basis, Problem> {
         let partition: Partition = partition_for(scope.key(subject).as_bytes(), self.parts.input.input.partitions);
         if self.restoring.contains(&partition) {
             return Err(Problem::restoring());
         }
         let applied = self.snapshot.applied(&self.live.source(partition)).map_err(Error::from)?;
-        Ok(Position::from([(format!("events/{partition}"), applied.next.0)]))
+        let position = [(format!("events/{partition}"), applied.next.0)].into();
+        Ok(Basis { position, incomplete: self.live.incomplete_in(partition)? })
     }
 }
 

@@ -6,10 +6,18 @@ use hooklog_schemas::{Millis, time};
 use serde::Serialize;
 
 use crate::answer::Grant;
+use crate::beginning::Incomplete;
 use crate::fold::scope::Scope;
 
-/// Up to where an answer is true: `events/<partition>` -> the next offset that is not in it.
-pub(crate) type Position = BTreeMap<String, i64>;
+/// Up to where an answer is true, and from where on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Basis {
+    /// `events/<partition>` -> the next offset that is not in it.
+    pub(crate) position: BTreeMap<String, i64>,
+    /// There only where the beginning of that partition was deleted before the views read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) incomplete: Option<Incomplete>,
+}
 
 /// One subscription.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,8 +42,8 @@ pub(crate) struct SubscriptionAnswer {
     ended_at: Option<String>,
     pause_collection: bool,
     /// Left out where the answer around it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<Position>,
+    #[serde(flatten)]
+    basis: Option<Basis>,
 }
 
 /// What a customer may use.
@@ -52,7 +60,8 @@ pub(crate) struct AccessAnswer {
     /// There only when true: the list was cut; the access was told from all of them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_more: bool,
-    pub(crate) position: Position,
+    #[serde(flatten)]
+    pub(crate) basis: Basis,
 }
 
 /// A page of a customer's subscriptions.
@@ -65,12 +74,13 @@ pub(crate) struct PageAnswer {
     pub(crate) has_more: bool,
     /// What to give as `after` for the next page.
     pub(crate) next: Option<String>,
-    pub(crate) position: Position,
+    #[serde(flatten)]
+    pub(crate) basis: Basis,
 }
 
 impl SubscriptionAnswer {
     /// Of a grant at a moment, epoch seconds.
-    pub(crate) fn of(id: &str, scope: &Scope, grant: &Grant<'_>, at: i64, position: Option<Position>) -> Self {
+    pub(crate) fn of(id: &str, scope: &Scope, grant: &Grant<'_>, at: i64, basis: Option<Basis>) -> Self {
         let facts = grant.facts;
         Self {
             id: id.to_owned(),
@@ -90,7 +100,7 @@ impl SubscriptionAnswer {
             cancel_at_period_end: facts.cancel_at_period_end,
             ended_at: moment(facts.ended_at),
             pause_collection: facts.pause_collection,
-            position,
+            basis,
         }
     }
 }

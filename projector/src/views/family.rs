@@ -3,6 +3,7 @@
 //! An id comes first and its scope after it, so that a look-up that names no scope finds all of them in the order in which
 //! answers prefer them: live before test, own namespaces before Connect accounts.
 
+use hooklog_schemas::Partition;
 use hooklog_store::layout::{Family, Kind, Layout};
 
 use crate::fold::scope::Scope;
@@ -17,13 +18,18 @@ pub const OF_CUSTOMER: Family = Family(2);
 pub const TALLIES: Family = Family(3);
 /// The rules of this generation: [`RULES_TEXT`] -> text.
 pub const RULES: Family = Family(4);
-/// The one key of [`RULES`].
+/// The key of the rules' text. Beside it, in the same family: [`beginning`].
 pub const RULES_TEXT: &[u8] = b"text";
 
 /// All of them.
 pub fn layout() -> Layout {
     let names = ["subscriptions", "customers", "of_customer", "tallies", "rules"];
     Layout(names.map(|name| (name, Kind::Plain)).to_vec())
+}
+
+/// The key of where the views begin in a partition whose beginning the log had lost.
+pub fn beginning(partition: Partition) -> Vec<u8> {
+    [b"beginning/".as_slice(), &partition.0.to_be_bytes()].concat()
 }
 
 /// Before every key of `id`, whatever its scope.
@@ -94,6 +100,11 @@ mod tests {
     fn no_id_is_the_beginning_of_another_one() {
         let scope = Scope { test: false, connect: false, name: "s".into() };
         assert!(!in_scope("sub_12", &scope).starts_with(&any_scope("sub_1")));
+    }
+
+    #[test]
+    fn the_key_of_a_beginning_is_written_as_in_this_release() {
+        assert_eq!(hex::encode(beginning(Partition(258))), "626567696e6e696e672f00000102");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`records`]: topics and offsets as a plain client sees them
 //! - [`feed`]: [`Feed`]: load straight into `raw`
 //! - [`segment`]: a partition's file, read and cut while the broker is away
+//! - [`truncate`]: records deleted from the beginning of a topic
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`transactions`]: the coordinator's log beside the partitions', from the files
@@ -25,6 +26,7 @@ pub mod segment;
 pub mod settings;
 mod site;
 mod transactions;
+pub mod truncate;
 mod up;
 mod wait;
 

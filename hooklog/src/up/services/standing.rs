@@ -71,6 +71,7 @@ impl Standing {
             report.insert("rules".to_owned(), rules);
             let rows = status.partitions.iter().map(|reader| (reader.partition.to_string(), json!(reader)));
             report.insert("view".to_owned(), rows.collect());
+            report.insert("incomplete".to_owned(), json!(status.incomplete));
             report.insert("skipped".to_owned(), json!(status.skipped));
             report.insert("building".to_owned(), json!(status.building));
         }
