@@ -8,6 +8,7 @@
 //! | [`partitioner`] | which partition a key goes to |
 //! | [`producer`] | a transactional producer: queue, headers, classes of errors |
 //! | [`reader`] | one partition from one offset to another |
+//! | [`identity`] | whether a topic is still the one that it was when this process started |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
@@ -16,6 +17,7 @@ pub mod committed;
 pub mod connection;
 pub mod ends;
 mod error;
+pub mod identity;
 pub mod native;
 pub mod partitioner;
 pub mod producer;

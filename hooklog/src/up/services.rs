@@ -78,7 +78,7 @@ impl Services {
             let sources = place.sources(settings)?;
             let config = hooklog_ingest::Config {
                 sources,
-                ..settings.ingest(cluster.connection.clone(), topics.raw.partitions)
+                ..settings.ingest(cluster.connection.clone(), &topics.raw)
             };
             let serve = hooklog_ingest::serve(listener, config, self.stop.clone());
             self.spawn("ingest", async { Ok(serve.await?) });

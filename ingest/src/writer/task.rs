@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+use super::confirm::{self, Confirm, Other};
 use super::producer::{Fatal, Producer};
 use super::renewal::{Happening, Renewal, Step};
 use super::{Append, Readiness, Rejected, properties};
@@ -31,11 +32,14 @@ pub(super) struct Task {
     complain: mpsc::Sender<Fatal>,
     report: watch::Sender<Readiness>,
     looking: Option<JoinHandle<Readiness>>,
+    confirm: Confirm,
+    other: Other,
 }
 
 impl Task {
     pub(super) fn new(config: &Config, report: watch::Sender<Readiness>) -> Result<Task, Error> {
         let (complain, complaints) = mpsc::channel(8);
+        let (confirm, other) = confirm::start(config)?;
         let mut task = Task {
             config: properties::of(&config.connection, &config.limits),
             topic: config.topics.raw().into(),
@@ -47,6 +51,8 @@ impl Task {
             complain,
             report,
             looking: None,
+            confirm,
+            other,
         };
         task.producer = Some(task.make().map_err(|error| Error::Producer { reason: error.to_string() })?);
         Ok(task)
@@ -62,7 +68,12 @@ impl Task {
                     None => break,
                 },
                 Some(fatal) = self.complaints.recv() => self.complained(fatal),
-                () = sleep_until(self.renew_at), if self.producer.is_none() => self.renew(),
+                changed = self.other.changed() => match changed {
+                    Ok(()) => self.put_away(),
+                    // The thread that confirms died: nothing can be acknowledged any more, and the process ends of it.
+                    Err(_) => return,
+                },
+                () = sleep_until(self.renew_at), if self.producer.is_none() && !self.is_other() => self.renew(),
                 _ = ticks.tick(), if self.looking.is_none() => self.look(),
                 readiness = finished(&mut self.looking), if self.looking.is_some() => self.looked(readiness),
             }
@@ -72,9 +83,15 @@ impl Task {
 
     fn hand_on(&self, append: Append) {
         match &self.producer {
+            _ if self.is_other() => drop(append.answer.send(Err(Rejected::OtherLog))),
             Some(producer) => producer.send(append),
             None => drop(append.answer.send(Err(Rejected::Renewing))),
         }
+    }
+
+    /// Whether `raw` is another topic than the one that this process began to write to. It stays so.
+    fn is_other(&self) -> bool {
+        self.other.borrow().is_some()
     }
 
     fn complained(&mut self, fatal: Fatal) {
@@ -107,7 +124,8 @@ impl Task {
 
     fn make(&self) -> rdkafka::error::KafkaResult<Producer> {
         let generation = self.renewal.generation;
-        Producer::make(&self.config, self.topic.clone(), self.partitions, generation, self.complain.clone())
+        let (complain, confirm) = (self.complain.clone(), self.confirm.clone());
+        Producer::make(&self.config, self.topic.clone(), self.partitions, generation, complain, confirm)
     }
 
     /// Dropping a producer joins its thread, hence away from the async threads.
@@ -134,6 +152,8 @@ impl Task {
     }
 
     fn announce(&self, readiness: Readiness) {
+        let other = self.other.borrow().as_ref().map(|other| Readiness::NotReady(other.to_string()));
+        let readiness = other.unwrap_or(readiness);
         let changed = self.report.send_if_modified(|known| {
             let changed = *known != readiness;
             known.clone_from(&readiness);
@@ -173,7 +193,7 @@ async fn finished(looking: &mut Option<JoinHandle<Readiness>>) -> Readiness {
 
 #[cfg(test)]
 mod tests {
-    use hooklog_log::{Connection, Topics};
+    use hooklog_log::{Connection, TopicId, Topics};
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
@@ -190,6 +210,7 @@ mod tests {
             connection: Connection::to("127.0.0.1:1"),
             topics: Topics::default(),
             partitions: 4,
+            log: TopicId("log".to_owned()),
             sources: Vec::new(),
             tolerance: 300,
             limits: Limits { ack_timeout: LONG * 10, ..Limits::default() },

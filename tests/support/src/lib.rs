@@ -7,11 +7,14 @@
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
 //! - [`records`]: topics and offsets as a plain client sees them
 //! - [`feed`]: [`Feed`]: load straight into `raw`
+//! - [`anew`]: a topic that is deleted and made again
+//! - [`segments`]: a partition's file, batch by batch
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
+pub mod anew;
 mod broker;
 mod feed;
 pub mod http;
@@ -19,6 +22,7 @@ mod names;
 mod process;
 mod program;
 pub mod records;
+pub mod segments;
 pub mod settings;
 mod site;
 mod up;
