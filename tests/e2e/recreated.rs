@@ -78,7 +78,7 @@ fn broker(place: &Path, port: &str) -> (Program, String) {
 }
 
 fn service(site: &Site, arguments: &[&str]) -> Up {
-    site.service(&[arguments, &["--partitions", "4"][..]].concat()).unwrap_or_else(|refused| panic!("{refused}"))
+    site.service(arguments).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 /// All three services on one data directory, each a process of its own.
@@ -92,11 +92,9 @@ impl Services {
     fn start(site: &Site) -> Services {
         fs::create_dir_all(site.data_dir().join("secrets")).unwrap();
         fs::write(site.data_dir().join("secrets/stripe"), SECRET).unwrap();
-        Services {
-            ingest: service(site, &["ingest", "--ingest-addr", "127.0.0.1:0"]),
-            process: service(site, &["process"]),
-            project: service(site, &["project", "--query-addr", "127.0.0.1:0"]),
-        }
+        let process = service(site, &["process", "--partitions", "4"]);
+        let project = service(site, &["project", "--query-addr", "127.0.0.1:0"]);
+        Services { ingest: service(site, &["ingest", "--ingest-addr", "127.0.0.1:0"]), process, project }
     }
 }
 
