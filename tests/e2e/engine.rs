@@ -12,7 +12,7 @@ use hooklog_log::connection::Isolation;
 use hooklog_log::provision::{self, Needs, Pinned, Provisioned};
 use hooklog_log::{Connection, TopicId, Topics, ends, native};
 use hooklog_processor::{Config, run};
-use hooklog_schemas::header;
+use hooklog_schemas::{Partition, header};
 use hooklog_schemas::ids::Span;
 use hooklog_store::Registry;
 use hooklog_task::pace::Pace;
@@ -114,20 +114,20 @@ fn what_was_open_when_partitions_were_taken_away_is_never_committed_later() {
     let events = |from: usize, count: usize, partition: i32| {
         (from..from + count).map(move |n| (format!("evt_{partition}_{n}"), partition, None)).collect::<Vec<_>>()
     };
-    write(&topics, [events(0, EACH, 0), events(0, EACH, 1)].concat());
-    wait_until("the first one has everything open", || {
-        (end(&topics, Isolation::Uncommitted) >= 2 * EACH as i64).then_some(())
-    });
-    assert_eq!(end(&topics, Isolation::Committed), 0);
-
+    // The second one first makes its producer, so the first one has everything open when the group hears of it.
     let second = Running::start(&topics, &place.path().join("second"), Pace::default());
-    second.owns(1);
-    let taken = *second.progress.all().keys().next().unwrap();
-    let kept = 1 - taken.0;
-    wait_until("the second one has emitted what the first one had open", || (counted(&topics).len() == EACH).then_some(()));
-    // Now the first one has enough for a transaction.
-    write(&topics, events(EACH, 4 * EACH, kept));
-    wait_until("the first one commits", || (counted(&topics).len() >= EACH + 4 * EACH).then_some(()));
+    write(&topics, [events(0, EACH, 0), events(0, EACH, 1)].concat());
+    let taken = wait_until("a partition is given to the second one", || second.progress.all().into_keys().next());
+    // At once, so that nothing has timed out: enough for a transaction.
+    let kept = Partition(1 - taken.0);
+    write(&topics, events(EACH, 4 * EACH, kept.0));
+    let written = end(&topics, Isolation::Uncommitted);
+    assert!(written >= 2 * EACH as i64, "the first one had nothing open: {written}");
+    // By its own word: while anything of the first one is open, readers of committed records see nothing.
+    wait_until("the second one has taken in what the first one had open", || {
+        second.progress.all().get(&taken).is_some_and(|at| at.next.0 == EACH as i64).then_some(())
+    });
+    wait_until("the first one commits", || (counted(&topics).len() >= 2 * EACH + 4 * EACH).then_some(()));
     first.stop();
     second.stop();
     let counted = counted(&topics);
@@ -151,7 +151,7 @@ fn with_times_of_their_own() -> Provisioned {
     made.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
     let pinned = |name: String| {
         let id: TopicId = wait_until("the topic is there", || {
-            ends::of(&connection(), &name, hooklog_schemas::Partition(0), Isolation::Committed).ok()?;
+            ends::of(&connection(), &name, Partition(0), Isolation::Committed).ok()?;
             native::topic_ids(admin.inner(), &[&name], ANSWER).ok()?.remove(0)
         });
         Pinned { name, partitions: 1, id }

@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use hooklog_task::measure::{ABORTED, RESTORING, STOPPED, TRANSACTIONS};
+use hooklog_task::measure::{ABORTED, FOLDED, RESTORING, STOPPED, TRANSACTIONS};
 use hooklog_test_support::records::committed;
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until};
-use serde_json::Value;
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// Two for each worker of three processes on two cores.
@@ -19,13 +18,18 @@ fn up(site: &Site) -> Up {
     site.service(&arguments).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
-/// How many partitions its processor has brought up.
-fn owned(site: &Site) -> usize {
-    let done = site.run(&["status", "--json"]);
-    assert_eq!(done.code, Some(0), "{done:?}");
-    let status = done.json();
-    let rows = status["processor"].as_object().unwrap_or_else(|| panic!("no processor in {status}"));
-    rows.values().filter(|row| row["restoring"] == Value::Bool(false) && row["stopped"].is_null()).count()
+/// How many records its processor has folded, by partition: only what it has brought up grows.
+fn folded(up: &Up) -> Vec<f64> {
+    (0..PARTITIONS).map(|p| up.metric(FOLDED, &format!("task=\"processor\",partition=\"{p}\""))).collect()
+}
+
+/// Waits until its processor folds at least `count` partitions.
+fn works_on(up: &Up, count: u32, what: &str) {
+    let before = folded(up);
+    wait_until(what, || {
+        let grown = folded(up).iter().zip(&before).filter(|(now, before)| now > before).count();
+        (grown >= count as usize).then_some(())
+    });
 }
 
 /// Transactions that were undone. Nothing is refused here, so it was for the sake of a rebalance.
@@ -57,7 +61,7 @@ fn processors_that_join_leave_and_die_under_load_lose_and_double_nothing() {
     let raw = first.topics().raw();
     let feeds = ["here", "there", "everywhere"].map(|name| Feed::start(stays.brokers(), &raw, PARTITIONS, name));
     wait_until("the first one takes records in", || (taken_in(&first, &stays) > 200).then_some(()));
-    assert_eq!(owned(&first), PARTITIONS as usize);
+    works_on(&stays, PARTITIONS, "the first one has all of it");
 
     let before = undone(&stays);
     let mut others = Vec::new();
@@ -65,13 +69,9 @@ fn processors_that_join_leave_and_die_under_load_lose_and_double_nothing() {
         assert!(others.len() < AT_MOST, "nothing was ever open when partitions were taken away");
         let site = first.beside();
         let up = up(&site);
-        wait_until("it has partitions", || (owned(&site) > 0).then_some(()));
+        works_on(&up, 1, "it has partitions");
         others.push((site, up));
     }
-    wait_until("all partitions have an owner", || {
-        let all = others.iter().map(|(site, _)| site).chain([&first]);
-        (all.map(owned).sum::<usize>() == PARTITIONS as usize).then_some(())
-    });
     goes_on(&first, &stays, "every partition goes on with all of them");
 
     let (last, dies) = others.pop().unwrap();
@@ -80,11 +80,10 @@ fn processors_that_join_leave_and_die_under_load_lose_and_double_nothing() {
         assert!(ends.program.stop().success());
     }
     // A static member is missed only when its session is over.
-    wait_until("the first one has taken all of it over", || (owned(&first) == PARTITIONS as usize).then_some(()));
-    goes_on(&first, &stays, "every partition goes on with the first one alone");
+    works_on(&stays, PARTITIONS, "the first one has taken all of it over");
 
     let again = up(&last);
-    wait_until("one that came back has partitions", || (owned(&last) > 0).then_some(()));
+    works_on(&again, 1, "one that came back has partitions");
     goes_on(&first, &stays, "every partition goes on with one that came back");
     let sent: usize = feeds.into_iter().map(Feed::stop).sum();
     assert_eq!(first.is_exact(stays.brokers()), sent);
