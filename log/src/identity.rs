@@ -46,7 +46,9 @@ pub struct OtherLog {
 fn happened(found: Option<&TopicId>) -> String {
     match found {
         Some(TopicId(found)) => {
-            format!("was deleted and made anew under the running process: there is another topic of that name now (id {found})")
+            format!(
+                "was deleted and made anew under the running process: there is another topic of that name now (id {found})"
+            )
         }
         None => "was deleted under the running process".to_owned(),
     }
@@ -148,10 +150,7 @@ impl Looker {
     ///
     /// # Errors
     /// [`Error::Client`] where a property is wrong.
-    pub fn new<'p>(
-        connection: &Connection,
-        topics: impl IntoIterator<Item = &'p Pinned>,
-    ) -> Result<Looker, Error> {
+    pub fn new<'p>(connection: &Connection, topics: impl IntoIterator<Item = &'p Pinned>) -> Result<Looker, Error> {
         let mut config = connection.client();
         // A broker that comes back is to be found within about a second, not after the default ten.
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
@@ -280,7 +279,8 @@ mod tests {
     /// Looks at a topic whose id was `a`, at these seconds; the last verdict in a letter.
     fn judged(looks: &[(u64, Seen)]) -> char {
         let (mut identity, begin) = (Identity::of([&pinned("raw", "a")]), Instant::now());
-        let judge = |(at, seen): &(u64, Seen)| identity.judge(&[seen.clone()], begin + Duration::from_secs(*at));
+        let judge =
+            |(at, seen): &(u64, Seen)| identity.judge(std::slice::from_ref(seen), begin + Duration::from_secs(*at));
         match looks.iter().map(judge).last() {
             Some(Verdict::Same) => 's',
             Some(Verdict::Unknown(_)) => 'u',

@@ -136,7 +136,8 @@ fn every_output_and_the_offset_behind_its_input_are_of_one_transaction() {
 
     let commits = commits(&broker, &group);
     let covering = |(partition, offset): (i32, i64)| {
-        let covers = |commit: &Commit| commit.covers.get(&partition).is_some_and(|(from, to)| (*from..*to).contains(&offset));
+        let covers =
+            |commit: &Commit| commit.covers.get(&partition).is_some_and(|(from, to)| (*from..*to).contains(&offset));
         let mut found = (0..commits.len()).filter(|n| covers(&commits[*n]));
         let first = found.next().unwrap_or_else(|| panic!("no commit covers raw/{partition}/{offset}"));
         assert_eq!(found.next(), None, "two commits cover raw/{partition}/{offset}");
@@ -152,7 +153,11 @@ fn every_output_and_the_offset_behind_its_input_are_of_one_transaction() {
             assert_eq!(of.len(), 1, "outputs of one transaction whose inputs several commits cover: {offsets:?}");
             let n = *of.first().unwrap();
             assert_eq!(producer, commits[n].producer, "{:?}", commits[n]);
-            assert!(touched[n].insert((topic.clone(), partition)), "two transactions have the outputs of {:?}", commits[n]);
+            assert!(
+                touched[n].insert((topic.clone(), partition)),
+                "two transactions have the outputs of {:?}",
+                commits[n]
+            );
         }
     }
 
@@ -162,11 +167,13 @@ fn every_output_and_the_offset_behind_its_input_are_of_one_transaction() {
         let of_it = coordinated.iter().filter(|(who, _)| *who == producer).map(|(_, parts)| parts);
         let mut outputs = Vec::new();
         for parts in of_it {
-            let (offsets, of_events): (BTreeSet<_>, BTreeSet<_>) = parts.iter().cloned().partition(|(t, _)| t == OFFSETS);
+            let (offsets, of_events): (BTreeSet<_>, BTreeSet<_>) =
+                parts.iter().cloned().partition(|(t, _)| t == OFFSETS);
             assert_eq!(offsets.len(), 1, "a transaction that was committed without offsets: {parts:?}");
             outputs.push(of_events);
         }
-        let expected: Vec<_> = (0..commits.len()).filter(|n| commits[*n].producer == producer).map(|n| &touched[n]).collect();
+        let expected: Vec<_> =
+            (0..commits.len()).filter(|n| commits[*n].producer == producer).map(|n| &touched[n]).collect();
         assert_eq!(outputs.iter().collect::<Vec<_>>(), expected, "{producer:?}");
     }
     let with_outputs = touched.iter().filter(|touched| !touched.is_empty()).count();

@@ -185,7 +185,7 @@ impl Unread {
         self.0.retain(|partition, (topic, end)| {
             let stands = reader::stands(reader, topic, *partition);
             let ended = nothing_is_queued.then(|| reader.context().at(*partition)).flatten();
-            !stands.max(ended).is_some_and(|at| at >= *end)
+            stands.max(ended).is_none_or(|at| at < *end)
         });
     }
 }

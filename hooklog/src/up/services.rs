@@ -76,10 +76,7 @@ impl Services {
         }
         if let (true, Some(listener)) = (roles.ingests(), listeners.ingest) {
             let sources = place.sources(settings)?;
-            let config = hooklog_ingest::Config {
-                sources,
-                ..settings.ingest(cluster.connection.clone(), &topics.raw)
-            };
+            let config = hooklog_ingest::Config { sources, ..settings.ingest(cluster.connection.clone(), &topics.raw) };
             let serve = hooklog_ingest::serve(listener, config, self.stop.clone());
             self.spawn("ingest", async { Ok(serve.await?) });
         }

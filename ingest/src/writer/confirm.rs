@@ -115,7 +115,11 @@ impl Confirmer {
             Verdict::Other(_) if held.is_empty() => {}
             Verdict::Other(other) => {
                 let records = held.len();
-                tracing::error!(records, "written to another {} and not acknowledged: Stripe sends them again", other.topic);
+                tracing::error!(
+                    records,
+                    "written to another {} and not acknowledged: Stripe sends them again",
+                    other.topic
+                );
                 for acked in held.drain(..) {
                     let _ = acked.answer.send(Err(Rejected::OtherLog));
                 }

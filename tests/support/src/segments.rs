@@ -41,7 +41,8 @@ pub enum Kind {
 /// It is not there, or not what Kafka writes.
 #[track_caller]
 pub fn batches(partition: &Path) -> Vec<Batch> {
-    let mut files: Vec<PathBuf> = fs::read_dir(partition).expect("the partition").map(|e| e.expect("a file").path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(partition).expect("the partition").map(|e| e.expect("a file").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     files.sort();
     files.iter().flat_map(|file| of_file(&fs::read(file).expect("a segment"))).collect()
