@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hooklog_ingest::{Limits, Source};
+use hooklog_log::provision::Pinned;
 use hooklog_log::{Connection, Topics};
 
 pub(crate) use common::{Common, Flags};
@@ -82,12 +83,13 @@ impl Settings {
         Topics::with_prefix(&self.prefix)
     }
 
-    /// What ingest is told, once it is known which cluster it writes to and how many partitions `raw` is pinned to.
-    pub(crate) fn ingest(&self, connection: Connection, partitions: u32) -> hooklog_ingest::Config {
+    /// What ingest is told, once it is known which cluster it writes to and which topic `raw` is there.
+    pub(crate) fn ingest(&self, connection: Connection, raw: &Pinned) -> hooklog_ingest::Config {
         hooklog_ingest::Config {
             connection,
             topics: self.topics(),
-            partitions,
+            partitions: raw.partitions,
+            log: raw.id.clone(),
             sources: self.sources.clone(),
             tolerance: self.signature_tolerance,
             limits: Limits::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooklog_log::{Connection, Topics};
+use hooklog_log::{Connection, TopicId, Topics};
 
 use crate::Error;
 use crate::signature::TOLERANCE;
@@ -17,6 +17,8 @@ pub struct Config {
     pub topics: Topics,
     /// The pinned partition count of `raw`. Keys go to partitions by it, whatever the topic has grown to.
     pub partitions: u32,
+    /// Kafka's id of `raw`. Nothing is acknowledged once a topic of that name has another one.
+    pub log: TopicId,
     /// The webhook endpoints, at least one.
     pub sources: Vec<Source>,
     /// How many seconds a signature's time may be off: [`TOLERANCE`], nothing else. It stands here so that a
@@ -119,6 +121,7 @@ mod tests {
             connection: Connection::to("127.0.0.1:1"),
             topics: Topics::default(),
             partitions: 4,
+            log: TopicId("log".to_owned()),
             sources: vec![Source::new("stripe", Namespace::default(), secrets).unwrap()],
             tolerance: 300,
             limits: Limits::default(),

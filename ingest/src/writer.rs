@@ -1,8 +1,9 @@
 //! The way from the HTTP edge into `raw`: a bounded queue to one task that owns the producer.
 //!
-//! An answer to an [`Append`] is Kafka's own word. No answer, a late one or a dropped one all mean "not known to be
+//! An answer to an [`Append`] is Kafka's own word, and that the topic is still the one it was. No answer, a late one or a dropped one all mean "not known to be
 //! written", never "written".
 
+mod confirm;
 mod producer;
 mod properties;
 mod renewal;
@@ -35,6 +36,10 @@ pub(crate) enum Rejected {
     Deadline,
     #[error("Kafka acknowledged without saying where the record stands")]
     Unplaced,
+    #[error("raw is not the topic that it was when this process started")]
+    OtherLog,
+    #[error("it is not known whether raw is still the topic that it was when this process started")]
+    Doubtful,
     #[error("Kafka refused the record: {0}")]
     Kafka(RDKafkaErrorCode),
 }
@@ -48,6 +53,8 @@ impl Rejected {
             Self::NotOpen => "not_open",
             Self::Deadline => "ack_deadline",
             Self::Unplaced => "unplaced",
+            Self::OtherLog => "other_log",
+            Self::Doubtful => "doubtful",
             Self::Kafka(_) => "kafka",
         }
     }

@@ -52,6 +52,9 @@ pub enum Error {
     /// A topic is not there.
     #[error("topic {0} does not exist; start `hooklog up`, `ingest`, `process` or `project` once: they create it")]
     NoTopic(String),
+    /// A topic was deleted, or made anew, under the running process.
+    #[error(transparent)]
+    OtherLog(#[from] crate::identity::OtherLog),
     /// Topics contradict what the pipeline needs.
     #[error("topics contradict what Hooklog needs:\n  {}", .0.join("\n  "))]
     Contradiction(Vec<String>),
@@ -89,6 +92,7 @@ impl Error {
             | Error::Runtime(_)
             | Error::Refused { .. }
             | Error::Contradiction(_)
+            | Error::OtherLog(_)
             | Error::Create { .. } => false,
         }
     }

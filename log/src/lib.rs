@@ -9,6 +9,7 @@
 //! | [`producer`] | a transactional producer: queue, headers, classes of errors |
 //! | [`reach`] | waits until the cluster answers |
 //! | [`reader`] | one partition from one offset to another |
+//! | [`identity`] | whether a topic is still the one that it was when this process started |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`insync`] | how many replicas must have a record before it is acknowledged |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
@@ -23,6 +24,7 @@ pub mod ends;
 mod error;
 pub mod hanging;
 pub mod insync;
+pub mod identity;
 pub mod native;
 pub mod partitioner;
 pub mod producer;

@@ -90,6 +90,19 @@ pub fn topic_ids<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<Vec<Option<TopicId>>, Failure> {
+    Ok(describe_topics(client, topics, timeout)?.into_iter().map(Result::ok).collect())
+}
+
+/// Kafka's ids of `topics`, in that order, or why the cluster does not tell one: `UnknownTopicOrPartition` where the topic
+/// does not exist, anything else where that is not known.
+///
+/// # Errors
+/// [`Failure`] where no broker answers in time or the answer is refused.
+pub fn describe_topics<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<Vec<Result<TopicId, RDKafkaErrorCode>>, Failure> {
     let names: Vec<CString> = topics
         .iter()
         .map(|t| CString::new(*t))
@@ -121,7 +134,10 @@ pub fn topic_ids<C: ClientContext>(
 
 /// # Safety
 /// `event` is null or an event of `DescribeTopics` that outlives the call.
-unsafe fn described(event: *mut sys::rd_kafka_event_t, topics: &[&str]) -> Result<Vec<Option<TopicId>>, Failure> {
+unsafe fn described(
+    event: *mut sys::rd_kafka_event_t,
+    topics: &[&str],
+) -> Result<Vec<Result<TopicId, RDKafkaErrorCode>>, Failure> {
     // SAFETY: what is read here lies inside the event, or is null and checked.
     unsafe {
         if event.is_null() {
@@ -134,22 +150,31 @@ unsafe fn described(event: *mut sys::rd_kafka_event_t, topics: &[&str]) -> Resul
         }
         let mut count = 0;
         let descriptions = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-        let mut ids = vec![None; topics.len()];
+        // A topic that the answer leaves out is one of which nothing is known.
+        let mut ids = vec![Err(RDKafkaErrorCode::Unknown); topics.len()];
         for n in 0..count {
             let description = *descriptions.add(n);
-            if sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(description)) != RD_KAFKA_RESP_ERR_NO_ERROR
-            {
-                continue;
-            }
             let name = text(sys::rd_kafka_TopicDescription_name(description));
-            let uuid = sys::rd_kafka_TopicDescription_topic_id(description);
-            let halves =
-                [sys::rd_kafka_Uuid_most_significant_bits(uuid), sys::rd_kafka_Uuid_least_significant_bits(uuid)];
             if let Some(at) = topics.iter().position(|topic| *topic == name) {
-                ids[at] = Some(topic_id(halves));
+                ids[at] = described_id(description);
             }
         }
         Ok(ids)
+    }
+}
+
+/// # Safety
+/// `description` is a description of a topic that outlives the call.
+unsafe fn described_id(description: *const sys::rd_kafka_TopicDescription_t) -> Result<TopicId, RDKafkaErrorCode> {
+    // SAFETY: what is read here lies inside the description.
+    unsafe {
+        let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(description));
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(code.into());
+        }
+        let uuid = sys::rd_kafka_TopicDescription_topic_id(description);
+        let halves = [sys::rd_kafka_Uuid_most_significant_bits(uuid), sys::rd_kafka_Uuid_least_significant_bits(uuid)];
+        Ok(topic_id(halves))
     }
 }
 

@@ -1,18 +1,25 @@
 //! One partition, from one offset to another, in bounded memory.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Offset, Partition};
-use rdkafka::consumer::Consumer;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset as At, TopicPartitionList};
+use rdkafka::{Offset as At, Statistics, TopicPartitionList};
 
-use crate::connection::{AtEnds, Connection, Isolation, ReaderClient};
+use crate::connection::{AtEnds, Connection, Isolation};
 use crate::error::Error;
 
 /// How long a partition that has more to give may give nothing before reading it counts as failed.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long one poll waits: what the statistics tell in it is seen after it.
+const POLL: Duration = Duration::from_millis(100);
+/// How often the client tells at which offset it met a partition's end, in milliseconds.
+pub const TELL_MS: &str = "500";
 /// How much of a partition waits in memory, in KiB.
 const READ_AHEAD_KIB: &str = "16384";
 
@@ -25,15 +32,21 @@ pub struct Span {
     pub partition: Partition,
     /// The first record that is wanted.
     pub from: NextOffset,
-    /// One past the last one; must not lie beyond the end that `isolation` can reach when the reader is opened.
+    /// One past the last one. Where it lies beyond what can be read now, the reader waits for it.
     pub to: NextOffset,
 }
 
-/// Reads a [`Span`] in order.
+/// Reads a [`Span`] in order, all of it.
+///
+/// The client's word that a partition has ended means the end that the replica knew which answered: a follower
+/// (`client.rack`), or a leader whose high watermark lags, ends earlier than the one that was asked for the span's end. So it
+/// ends a span only where everything before the span's end was given or passed over.
 pub struct Reader {
-    consumer: ReaderClient,
+    consumer: BaseConsumer<Ended>,
+    ended: Ended,
     span: Span,
     next: NextOffset,
+    silence: Duration,
 }
 
 impl Reader {
@@ -44,13 +57,21 @@ impl Reader {
     pub fn open(connection: &Connection, isolation: Isolation, span: Span) -> Result<Reader, Error> {
         let mut config = connection.reader_config(isolation);
         config.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer: ReaderClient = config.create_with_context(AtEnds).map_err(Error::Client)?;
+        config.set("statistics.interval.ms", TELL_MS);
+        let ended = Ended::default();
+        let consumer: BaseConsumer<Ended> = config.create_with_context(ended.clone()).map_err(Error::Client)?;
         let mut assigned = TopicPartitionList::with_capacity(1);
         assigned
             .add_partition_offset(&span.topic, span.partition.0, At::Offset(span.from.0))
             .and_then(|()| consumer.assign(&assigned))
             .map_err(|error| stopped(&span, error.to_string()))?;
-        Ok(Reader { consumer, next: span.from, span })
+        Ok(Reader { consumer, ended, next: span.from, span, silence: SILENCE })
+    }
+
+    /// The same, with another limit for how long the partition may give nothing.
+    #[must_use]
+    pub fn with_silence(self, silence: Duration) -> Reader {
+        Reader { silence, ..self }
     }
 
     /// The next record, or `None` once the span is done. Offsets that hold no record (markers of transactions, aborted
@@ -66,25 +87,38 @@ impl Reader {
         if self.next >= self.span.to {
             return Ok(None);
         }
-        let deadline = Instant::now() + SILENCE;
-        let span = &self.span;
+        let deadline = Instant::now() + self.silence;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.consumer.poll(left) {
-                Some(Ok(message)) if Offset(message.offset()) < span.to.offset() => {
-                    self.next = Offset(message.offset()).next();
+            let (polled, message) = match self.consumer.poll(POLL) {
+                Some(Ok(message)) => (Polled::Record(Offset(message.offset())), Some(message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => (Polled::End, None),
+                Some(Err(error)) if !passing(&error) => return Err(stopped(&self.span, error.to_string())),
+                Some(Err(_)) | None => (Polled::Nothing, None),
+            };
+            match (turn(polled, || self.stands(), || self.ended.at(self.span.partition), self.span.to), message) {
+                (Turn::Give(offset), Some(message)) => {
+                    self.next = offset.next();
                     return Ok(Some(message));
                 }
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {
-                    self.next = span.to;
+                (Turn::Done, _) => {
+                    self.next = self.span.to;
                     return Ok(None);
                 }
-                Some(Err(error)) if passing(&error) => {}
-                Some(Err(error)) => return Err(stopped(span, error.to_string())),
-                None if left.is_zero() => return Err(stopped(span, silent(self.next))),
-                None => {}
+                _ if Instant::now() >= deadline => return Err(stopped(&self.span, self.silent())),
+                _ => {}
             }
         }
+    }
+
+    fn stands(&self) -> Option<NextOffset> {
+        stands(&self.consumer, &self.span.topic, self.span.partition)
+    }
+
+    fn silent(&self) -> String {
+        let (next, to, seconds) = (self.next, self.span.to, self.silence.as_secs());
+        format!(
+            "nothing came from offset {next} on for {seconds} s, though it goes on to {to}; is the broker up, and does the replica that is read follow its leader?"
+        )
     }
 
     /// Where the reader stands: one past the last record that it gave out.
@@ -92,6 +126,85 @@ impl Reader {
         self.next
     }
 }
+
+/// What a poll brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Polled {
+    Record(Offset),
+    /// The partition's end, as the replica knows it that answered.
+    End,
+    Nothing,
+}
+
+/// What follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Give(Offset),
+    /// The span is done: everything before its end was given or passed over.
+    Done,
+    Wait,
+}
+
+/// Decides on what was polled, where the client `stands`, it last met the partition's end at `ended_at`, and the span goes up
+/// to `to`. Pure.
+///
+/// What was aborted moves the client's position only with the marker behind it, which may lie beyond the span. Then the
+/// position stays behind for good, and `ended_at` tells. It may be ahead of what is still queued, so it counts only where
+/// nothing is.
+fn turn(
+    polled: Polled,
+    stands: impl Fn() -> Option<NextOffset>,
+    ended_at: impl Fn() -> Option<NextOffset>,
+    to: NextOffset,
+) -> Turn {
+    let is_past = |at: Option<NextOffset>| at.is_some_and(|at| at >= to);
+    match polled {
+        Polled::Record(offset) if offset < to.offset() => Turn::Give(offset),
+        Polled::Record(_) => Turn::Done,
+        Polled::End if is_past(stands()) => Turn::Done,
+        Polled::Nothing if is_past(stands()) || is_past(ended_at()) => Turn::Done,
+        Polled::End | Polled::Nothing => Turn::Wait,
+    }
+}
+
+/// Where `consumer` stands in a partition: one past the last offset that it gave out or passed over. None where it has not
+/// given out anything.
+pub fn stands<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: Partition) -> Option<NextOffset> {
+    let list = consumer.position().ok()?;
+    match list.find_partition(topic, partition.0)?.offset() {
+        At::Offset(offset) => Some(NextOffset(offset)),
+        _ => None,
+    }
+}
+
+/// Hears, beside what every reader hears, where partitions ended. Its clones hear the same.
+#[derive(Clone, Debug, Default)]
+pub struct Ended(Arc<Mutex<BTreeMap<Partition, NextOffset>>>);
+
+impl Ended {
+    /// One past everything that the client had fetched or passed over when it last met the end of `partition`. Told every
+    /// [`TELL_MS`] where the client is set up so, and behind what was queued by then.
+    pub fn at(&self, partition: Partition) -> Option<NextOffset> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
+    }
+}
+
+impl ClientContext for Ended {
+    fn error(&self, error: KafkaError, reason: &str) {
+        AtEnds.error(error, reason);
+    }
+
+    fn stats(&self, told: Statistics) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for partition in told.topics.values().flat_map(|topic| topic.partitions.values()) {
+            if partition.eof_offset >= 0 {
+                ended.insert(Partition(partition.partition), NextOffset(partition.eof_offset));
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Ended {}
 
 /// Whether librdkafka goes on by itself after this: brokers come back, and while none is there silence sets the limit.
 fn passing(error: &KafkaError) -> bool {
@@ -111,6 +224,46 @@ fn stopped(span: &Span, reason: String) -> Error {
     Error::Read { topic: span.topic.clone(), partition: span.partition, reason }
 }
 
-fn silent(next: NextOffset) -> String {
-    format!("nothing came from offset {next} on for {} s; is the broker up?", SILENCE.as_secs())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(polled: Polled, stands: i64, ended_at: Option<i64>, to: i64) -> Turn {
+        turn(polled, || Some(NextOffset(stands)), || ended_at.map(NextOffset), NextOffset(to))
+    }
+
+    #[test]
+    fn a_span_is_done_only_where_everything_before_its_end_was_given_or_passed_over() {
+        use Polled::{End, Nothing, Record};
+        let give = |offset| Turn::Give(Offset(offset));
+        let table = [
+            (Record(Offset(4)), 4, None, 5, give(4)),
+            (Record(Offset(5)), 5, None, 5, Turn::Done),
+            (Record(Offset(9)), 5, None, 5, Turn::Done),
+            // The end of a replica that lags.
+            (End, 3, None, 5, Turn::Wait),
+            (End, 3, Some(3), 5, Turn::Wait),
+            (Nothing, 3, Some(3), 5, Turn::Wait),
+            (Nothing, 3, None, 5, Turn::Wait),
+            // Markers were passed up to the end or beyond it.
+            (End, 5, None, 5, Turn::Done),
+            (End, 6, None, 5, Turn::Done),
+            (Nothing, 5, None, 5, Turn::Done),
+            // What was aborted lies before the end, its marker beyond it.
+            (Nothing, 3, Some(5), 5, Turn::Done),
+            (Nothing, 3, Some(7), 5, Turn::Done),
+            // A later end was told of than this one: what lies between may still be queued.
+            (End, 3, Some(5), 5, Turn::Wait),
+            (Record(Offset(3)), 3, Some(5), 5, give(3)),
+        ];
+        for (polled, stands, ended_at, to, expected) in table {
+            assert_eq!(decided(polled, stands, ended_at, to), expected, "{polled:?} {stands} {ended_at:?} {to}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_does_not_say_where_it_stands_has_read_nothing() {
+        let wait = |polled| turn(polled, || None, || None, NextOffset(0));
+        assert_eq!([wait(Polled::End), wait(Polled::Nothing)], [Turn::Wait, Turn::Wait]);
+    }
 }

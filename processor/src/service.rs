@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hooklog_log::Connection;
+use hooklog_log::identity::Watch;
 use hooklog_log::provision::Provisioned;
 use hooklog_schemas::ids::Span;
 use hooklog_store::Registry;
@@ -99,16 +100,23 @@ fn size(path: &Path) -> u64 {
     entries.map(of_one).sum()
 }
 
-/// Runs the processor until `shutdown`. Blocks.
+/// Runs the processor until `shutdown`, or until `raw` or `events` is another topic than it was at the start: its consumer
+/// would go on at the old offsets in the new log, or wait for ever. Blocks.
 ///
 /// # Errors
-/// What ended it: see [`Error`].
+/// What ended it: see [`Error`]; another topic is [`hooklog_log::Error::OtherLog`].
 pub fn run(config: &Config, progress: Progress, shutdown: CancellationToken) -> Result<(), Error> {
     for (path, bytes) in former_stores(&config.directory, &folder(&config.kind())) {
         let mib = bytes.div_ceil(1 << 20);
         tracing::warn!(path = %path.display(), mib, "a store of another window, fold or log, which nothing uses; once you are sure not to go back, delete it");
     }
-    transform::run(Arc::new(config.fold()), config.task(), progress, shutdown)
+    let stop = shutdown.child_token();
+    let topics = [&config.topics.raw, &config.topics.events];
+    let watch = Watch::start(&config.connection, topics, {
+        let stop = stop.clone();
+        move || stop.cancel()
+    })?;
+    watch.end(transform::run(Arc::new(config.fold()), config.task(), progress, stop))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use hooklog_log::Connection;
+use hooklog_log::identity::Watch;
 use hooklog_log::provision::Pinned;
 use hooklog_schemas::Partition;
 use hooklog_store::Registry;
@@ -87,16 +88,21 @@ impl Projector {
     ///
     /// # Errors
     /// [`Error::Task`] where the log and the views do not fit or Kafka refuses for good, [`Error::Failing`] where views are
-    /// damaged again and again.
+    /// damaged again and again, [`Error::Log`] where `events` is another topic than it was at the start: its reader would go
+    /// on at the old offsets in the new log, or wait for ever.
     pub fn run(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         measure::describe();
         let done = shutdown.child_token();
-        std::thread::scope(|scope| {
+        let topics = Watch::start(&self.0.input.connection, [&self.0.input.input], {
+            let done = done.clone();
+            move || done.cancel()
+        })?;
+        topics.end(std::thread::scope(|scope| {
             scope.spawn(|| self.watch(&done));
-            let outcome = self.follow(shutdown);
+            let outcome = self.follow(&done);
             done.cancel();
             outcome
-        })
+        }))
     }
 
     fn follow(&self, shutdown: &CancellationToken) -> Result<(), Error> {

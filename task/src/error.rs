@@ -93,12 +93,11 @@ impl Error {
 
     /// Whether it passes by itself once Kafka answers again: whoever waits may go on.
     pub(crate) fn is_passing(&self) -> bool {
-        use hooklog_log::Error as Log;
-        matches!(
-            self,
-            Error::Log(Log::Unreachable { .. } | Log::Read { .. } | Log::Native { .. })
-                | Error::Consumer(KafkaError::Seek(_))
-        )
+        match self {
+            Error::Log(error) => error.is_passing(),
+            Error::Consumer(error) => matches!(error, KafkaError::Seek(_)),
+            _ => false,
+        }
     }
 
     /// Whether somebody else has our place in the group: another owner of the instance id, or we ourselves. A coordinator

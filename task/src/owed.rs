@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn all_before_the_highest_output_of_a_partition_is_there() {
         let mut present = Present::default();
-        [(A, 1), (A, 4), (B, 2)].map(|(output, offset)| present.note_all_up_to(output, Offset(offset)));
+        for (output, offset) in [(A, 1), (A, 4), (B, 2)] {
+            present.note_all_up_to(output, Offset(offset));
+        }
         let batches = vec![batch(0, &[(1, A), (2, B), (3, B), (4, A), (5, A)])];
         assert_eq!(owed(batches, &present), [batch(0, &[(3, B), (5, A)])]);
         assert_eq!(present.highest(), Some(Offset(4)));

@@ -173,7 +173,7 @@ fn many_at_once_each_get_the_position_of_their_own_record() {
 
 #[test]
 fn without_kafka_it_lives_is_not_ready_and_answers_503_in_time() {
-    let ingest = Ingest::start("127.0.0.1:1", Topics::default());
+    let ingest = Ingest::without_raw("127.0.0.1:1", Topics::default());
     let answer = ingest.post(br#"{"id":"evt_1"}"#);
     assert_eq!((answer.status, answer.head.contains("retry-after: ")), (503, true), "{answer:?}");
     assert_eq!((ingest.get("/healthz").status, ingest.get("/readyz").status), (200, 503));
@@ -183,7 +183,7 @@ fn without_kafka_it_lives_is_not_ready_and_answers_503_in_time() {
 #[test]
 fn a_topic_that_is_not_there_is_503_and_is_not_made_by_writing_to_it() {
     let broker = Broker::shared(HOOKLOG);
-    let ingest = Ingest::start(broker.address(), Topics::with_prefix(unique_prefix()));
+    let ingest = Ingest::without_raw(broker.address(), Topics::with_prefix(unique_prefix()));
     assert_eq!(ingest.post(br#"{"id":"evt_1"}"#).status, 503);
     let readiness = ingest.get("/readyz");
     assert_eq!(readiness.status, 503);

@@ -1,6 +1,6 @@
 //! `hooklog tail`: the records of a topic, decoded, as they are and as they come.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use hooklog_log::connection::{ASK, AtEnds, Isolation};
+use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::native;
+use hooklog_log::reader::{self, Ended};
+use hooklog_schemas::{NextOffset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -52,7 +54,7 @@ enum Topic {
 /// How long a poll may overlook Ctrl-C.
 const POLL: Duration = Duration::from_millis(100);
 
-type Reader = BaseConsumer<AtEnds>;
+type Reader = BaseConsumer<Ended>;
 
 /// Runs the command to its end.
 pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
@@ -64,14 +66,16 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
         Topic::Control => (topics.control(), "control"),
     };
     let mut config = cluster.connection.reader_config(Isolation::Committed);
-    let reader: Reader = config.set("enable.partition.eof", "true").create_with_context(AtEnds)?;
+    config.set("enable.partition.eof", "true").set("statistics.interval.ms", reader::TELL_MS);
+    let reader: Reader = config.create_with_context(Ended::default())?;
     let ends = ends_of(&cluster, &reader, &name)?;
-    assign(&reader, &name, &ends, args.from)?;
+    let begun = assign(&reader, &name, &ends, args.from)?;
+    let unread = Unread::of(&begun, &ends);
     let show =
         |record: &BorrowedMessage<'_>| if common.json { line::json(record, word) } else { line::text(record, word) };
     let mut out = anstream::stdout().lock();
     let stopped = interrupted()?;
-    until_nobody_reads(follow(args, &reader, &ends, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)
+    until_nobody_reads(follow(args, &reader, unread, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)
 }
 
 /// The ends that a reader of committed records can reach now.
@@ -86,7 +90,8 @@ fn ends_of(cluster: &Cluster, reader: &Reader, name: &str) -> Result<Vec<Ends>> 
     Ok(ends::all(&cluster.connection, name, u32::try_from(partitions)?, Isolation::Committed)?)
 }
 
-fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<()> {
+/// Gives where it begins.
+fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (partition, ends) in (0..).zip(ends) {
         let at = match from {
@@ -99,7 +104,8 @@ fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<()>
     if let Start::Time(moment) = from {
         list = at_time(reader, name, ends, moment.0)?;
     }
-    reader.assign(&list).context("the topic cannot be read")
+    reader.assign(&list).context("the topic cannot be read")?;
+    Ok(list)
 }
 
 fn at_time(reader: &Reader, name: &str, ends: &[Ends], millis: i64) -> Result<TopicPartitionList> {
@@ -123,23 +129,23 @@ fn at_time(reader: &Reader, name: &str, ends: &[Ends], millis: i64) -> Result<To
 fn follow(
     args: &Args,
     reader: &Reader,
-    ends: &[Ends],
+    mut unread: Unread,
     stopped: &AtomicBool,
     show: &mut dyn FnMut(&BorrowedMessage<'_>) -> io::Result<()>,
 ) -> Result<io::Result<()>> {
     let mut left = args.limit.unwrap_or(u64::MAX);
-    let mut unread: BTreeSet<i32> = (0..).zip(ends).map(|(partition, _)| partition).collect();
     while left > 0 && !stopped.load(Ordering::Relaxed) && !(args.no_follow && unread.is_empty()) {
         match reader.poll(POLL) {
-            Some(Ok(record)) if args.no_follow && is_beyond(&record, ends) => _ = unread.remove(&record.partition()),
+            Some(Ok(record)) if args.no_follow && unread.ends_before(&record) => {}
             Some(Ok(record)) if args.key.as_deref().is_none_or(|key| record.key() == Some(key.as_bytes())) => {
                 if let Err(error) = show(&record) {
                     return Ok(Err(error));
                 }
                 left -= 1;
             }
-            Some(Ok(_)) | None => {}
-            Some(Err(KafkaError::PartitionEOF(partition))) => _ = unread.remove(&partition),
+            Some(Ok(_)) => {}
+            None => unread.look(reader, true),
+            Some(Err(KafkaError::PartitionEOF(_))) => unread.look(reader, false),
             Some(Err(error)) if is_passing(&error) => tracing::debug!(%error, "waiting for the brokers"),
             Some(Err(error)) => return Err(error).context("the topic cannot be read on"),
         }
@@ -147,9 +153,41 @@ fn follow(
     Ok(Ok(()))
 }
 
-/// What came after the command was given.
-fn is_beyond(record: &BorrowedMessage<'_>, ends: &[Ends]) -> bool {
-    usize::try_from(record.partition()).ok().and_then(|p| ends.get(p)).is_none_or(|ends| record.offset() >= ends.end.0)
+/// The partitions whose ends, as they were when the command was given, are not reached, and these ends. A replica that lags
+/// ends earlier: that it has nothing more to give says nothing.
+struct Unread(BTreeMap<Partition, (String, NextOffset)>);
+
+impl Unread {
+    fn of(begun: &TopicPartitionList, ends: &[Ends]) -> Unread {
+        let unread = begun.elements().into_iter().zip(ends).filter_map(|(element, ends)| {
+            let is_there = matches!(element.offset(), Offset::Offset(begun) if begun >= ends.end.0);
+            (!is_there).then(|| (Partition(element.partition()), (element.topic().to_owned(), ends.end)))
+        });
+        Unread(unread.collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `record` came after the command was given: then its partition is read.
+    fn ends_before(&mut self, record: &BorrowedMessage<'_>) -> bool {
+        let partition = Partition(record.partition());
+        if self.0.get(&partition).is_some_and(|(_, end)| record.offset() < end.0) {
+            return false;
+        }
+        self.0.remove(&partition);
+        true
+    }
+
+    /// Forgets what `reader` has passed. While records may be queued, only its position tells; see [`reader::Reader`].
+    fn look(&mut self, reader: &Reader, nothing_is_queued: bool) {
+        self.0.retain(|partition, (topic, end)| {
+            let stands = reader::stands(reader, topic, *partition);
+            let ended = nothing_is_queued.then(|| reader.context().at(*partition)).flatten();
+            stands.max(ended).is_none_or(|at| at < *end)
+        });
+    }
 }
 
 fn is_passing(error: &KafkaError) -> bool {

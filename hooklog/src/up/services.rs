@@ -91,7 +91,7 @@ impl Services {
         if let Some(listener) = listeners.ingest()? {
             let config = hooklog_ingest::Config {
                 sources: sources.to_vec(),
-                ..settings.ingest(cluster.connection.clone(), topics.raw.partitions)
+                ..settings.ingest(cluster.connection.clone(), &topics.raw)
             };
             let standing = hooklog_ingest::Standing::closed("Kafka has not answered yet");
             self.standing.ingest = Some(standing.clone());

@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, message::ToBytes};
 use tokio::sync::{mpsc, oneshot};
 
+use super::confirm::{Acked, Confirm};
 use super::{Answer, Append, Readiness, Rejected};
 use crate::record::Record;
 
@@ -31,6 +32,7 @@ pub(super) struct Reports {
     generation: u64,
     acked: AtomicBool,
     fatal: mpsc::Sender<Fatal>,
+    confirm: Confirm,
 }
 
 impl Reports {
@@ -75,15 +77,24 @@ impl ProducerContext for Reports {
             Ok(message) => placed(message.partition(), message.offset()),
             Err((error, _)) => Err(self.rejected(error)),
         };
-        if outcome.is_ok() {
-            self.acked.store(true, Ordering::Relaxed);
+        match outcome {
+            Ok(position) => {
+                self.acked.store(true, Ordering::Relaxed);
+                self.hand_in(position, *answer);
+            }
+            // Nobody waits any more where the deadline passed or the client went away.
+            Err(rejected) => drop(answer.send(Err(rejected))),
         }
-        // Nobody waits any more where the deadline passed or the client went away.
-        let _ = answer.send(outcome);
     }
 }
 
 impl Reports {
+    /// Never blocks: there is room for everything that may be in flight. Where the thread behind it is gone the answer is
+    /// dropped, which is no 200.
+    fn hand_in(&self, position: RawPosition, answer: oneshot::Sender<Answer>) {
+        let _ = self.confirm.try_send(Acked { generation: self.generation, position, answer });
+    }
+
     fn rejected(&self, error: &KafkaError) -> Rejected {
         let code = error.rdkafka_error_code();
         self.complain_if_fatal(code);
@@ -122,8 +133,9 @@ impl Producer {
         partitions: u32,
         generation: u64,
         fatal: mpsc::Sender<Fatal>,
+        confirm: Confirm,
     ) -> KafkaResult<Producer> {
-        let reports = Reports { generation, acked: AtomicBool::new(false), fatal };
+        let reports = Reports { generation, acked: AtomicBool::new(false), fatal, confirm };
         let inner = ThreadedProducer::from_config_and_context(config, reports)?;
         Ok(Producer { inner: Arc::new(inner), topic, partitions })
     }
@@ -238,7 +250,8 @@ mod tests {
     #[test]
     fn a_fatal_error_is_reported_with_its_generation_and_others_are_not() {
         let (fatal, mut complaints) = mpsc::channel(1);
-        let reports = Reports { generation: 7, acked: AtomicBool::new(true), fatal };
+        let (confirm, _confirmer) = std::sync::mpsc::sync_channel(1);
+        let reports = Reports { generation: 7, acked: AtomicBool::new(true), fatal, confirm };
         let error = |code| KafkaError::MessageProduction(code);
         assert_eq!(reports.rejected(&error(RDKafkaErrorCode::QueueFull)), Rejected::Full);
         assert_eq!(reports.rejected(&error(RDKafkaErrorCode::MessageTimedOut)), Rejected::Deadline);

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
+use super::confirm::{self, Confirm, Other};
 use super::producer::{Fatal, Producer};
 use super::renewal::{Happening, Renewal, Step};
 use super::{Append, Readiness, Rejected, Standing, properties};
@@ -35,11 +36,14 @@ pub(super) struct Task {
     /// How many replicas must have a record, once Kafka has said so.
     least: Option<usize>,
     looking: Option<JoinHandle<Look>>,
+    confirm: Confirm,
+    other: Other,
 }
 
 impl Task {
     pub(super) fn new(config: &Config, standing: Standing) -> Result<Task, Error> {
         let (complain, complaints) = mpsc::channel(8);
+        let (confirm, other) = confirm::start(config)?;
         let mut task = Task {
             connection: config.connection.clone(),
             config: properties::of(&config.connection, &config.limits),
@@ -53,6 +57,8 @@ impl Task {
             standing,
             least: None,
             looking: None,
+            confirm,
+            other,
         };
         task.producer = Some(task.make().map_err(|error| Error::Producer { reason: error.to_string() })?);
         Ok(task)
@@ -68,7 +74,12 @@ impl Task {
                     None => break,
                 },
                 Some(fatal) = self.complaints.recv() => self.complained(fatal),
-                () = sleep_until(self.renew_at), if self.producer.is_none() => self.renew(),
+                changed = self.other.changed() => match changed {
+                    Ok(()) => self.put_away(),
+                    // The thread that confirms died: nothing can be acknowledged any more, and the process ends of it.
+                    Err(_) => return,
+                },
+                () = sleep_until(self.renew_at), if self.producer.is_none() && !self.is_other() => self.renew(),
                 _ = ticks.tick(), if self.looking.is_none() => self.look(),
                 look = finished(&mut self.looking), if self.looking.is_some() => self.looked(look),
             }
@@ -78,9 +89,15 @@ impl Task {
 
     fn hand_on(&self, append: Append) {
         match &self.producer {
+            _ if self.is_other() => drop(append.answer.send(Err(Rejected::OtherLog))),
             Some(producer) => producer.send(append),
             None => drop(append.answer.send(Err(Rejected::Renewing))),
         }
+    }
+
+    /// Whether `raw` is another topic than the one that this process began to write to. It stays so.
+    fn is_other(&self) -> bool {
+        self.other.borrow().is_some()
     }
 
     fn complained(&mut self, fatal: Fatal) {
@@ -113,7 +130,8 @@ impl Task {
 
     fn make(&self) -> rdkafka::error::KafkaResult<Producer> {
         let generation = self.renewal.generation;
-        Producer::make(&self.config, self.topic.clone(), self.partitions, generation, self.complain.clone())
+        let (complain, confirm) = (self.complain.clone(), self.confirm.clone());
+        Producer::make(&self.config, self.topic.clone(), self.partitions, generation, complain, confirm)
     }
 
     /// Dropping a producer joins its thread, hence away from the async threads.
@@ -148,6 +166,8 @@ impl Task {
     }
 
     fn announce(&self, readiness: Readiness) {
+        let other = self.other.borrow().as_ref().map(|other| Readiness::NotReady(other.to_string()));
+        let readiness = other.unwrap_or(readiness);
         let changed = self.standing.look(&readiness);
         match readiness {
             Readiness::Ready if changed => tracing::info!("raw can be written to"),
@@ -191,7 +211,7 @@ async fn finished(looking: &mut Option<JoinHandle<Look>>) -> Look {
 
 #[cfg(test)]
 mod tests {
-    use hooklog_log::Topics;
+    use hooklog_log::{Connection, TopicId, Topics};
     use tokio::sync::oneshot;
     use tokio::time::timeout;
 
@@ -208,6 +228,7 @@ mod tests {
             connection: Connection::to("127.0.0.1:1"),
             topics: Topics::default(),
             partitions: 4,
+            log: TopicId("log".to_owned()),
             sources: Vec::new(),
             tolerance: 300,
             limits: Limits { ack_timeout: LONG * 10, ..Limits::default() },

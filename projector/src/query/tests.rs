@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::fold::bodies::Body;
+use crate::generations::Generation;
 use crate::projector::{Config, Projector};
 use crate::rules::DEFAULT;
 
@@ -42,13 +43,9 @@ impl Fed {
     }
 
     fn feed(&self, scope: &str, subject: &str, body: &Body) {
-        let key = format!("{scope}/{subject}");
-        let (value, offset) = (body.0.to_string(), Offset(self.offsets.get()));
-        let (partition, time) = (partition_for(key.as_bytes(), 4), Millis(0));
-        let (key, value) = (Some(key.as_bytes()), value.as_bytes());
-        let input = Input { partition, offset, time, key, value, headers: Vec::new() };
-        crate::advance::take(&self.parts.keeper.live(), &input, Applied { next: offset.next(), clock: time }).unwrap();
-        self.offsets.set(offset.0 + 1);
+        let offset = self.offsets.get();
+        take_at(&self.parts.keeper.live(), &format!("{scope}/{subject}"), body, offset);
+        self.offsets.set(offset + 1);
     }
 
     fn live(&self, body: &Body) {
@@ -64,6 +61,14 @@ impl Fed {
         assert_eq!(kind.contains("problem"), status >= 400 && path != "/readyz", "{path} {status} {kind}");
         (status, serde_json::from_slice(&bytes).unwrap())
     }
+}
+
+/// The record at `offset` of the partition of `key`.
+fn take_at(live: &Generation, key: &str, body: &Body, offset: i64) {
+    let (value, offset, time) = (body.0.to_string(), Offset(offset), Millis(0));
+    let (key, partition) = (Some(key.as_bytes()), partition_for(key.as_bytes(), 4));
+    let input = Input { partition, offset, time, key, value: value.as_bytes(), headers: Vec::new() };
+    crate::advance::take(live, &input, Applied { next: offset.next(), clock: time }).unwrap();
 }
 
 fn sub(id: &str, second: i64, status: &str) -> Body {
@@ -163,6 +168,71 @@ async fn what_is_unknown_is_404_only_once_everything_is_restored() {
     assert_eq!((status, &problem["status"], &problem["type"]), (404, &json!(404), &json!("about:blank")));
     assert!(problem["detail"].as_str().unwrap().contains("`no`"));
     assert_eq!((fed.get("/readyz").await.0, fed.get("/healthz").await.0), (200, 200));
+}
+
+/// Each partition in turn is the only one that is not there yet.
+#[tokio::test]
+async fn a_subject_whose_own_partition_is_restoring_is_503_in_every_question_and_others_are_answered() {
+    let customers: Vec<String> = (0..16).map(|n| format!("cus_{n}")).collect();
+    let partition_of = |customer: &str| partition_for(format!("stripe/live/{customer}").as_bytes(), 4);
+    for restoring in (0..4).map(Partition) {
+        let fed = Fed::new(DEFAULT);
+        for (n, customer) in customers.iter().enumerate() {
+            let body = sub(&format!("evt_{n}"), 5, "active").with("id", json!(format!("sub_{n}")));
+            fed.feed("stripe/live", customer, &body.with("customer", json!(customer)));
+        }
+        let restored = (0..4).map(Partition).filter(|partition| *partition != restoring);
+        restored.for_each(|partition| fed.parts.keeper.live().note_restored(partition));
+        let mut met = 0;
+        for (n, customer) in customers.iter().enumerate() {
+            let expected = if partition_of(customer) == restoring { 503 } else { 200 };
+            met += usize::from(expected == 503);
+            for path in [
+                format!("/v1/subscriptions/sub_{n}"),
+                format!("/v1/customers/{customer}/access"),
+                format!("/v1/customers/{customer}/subscriptions"),
+            ] {
+                assert_eq!(fed.get(&path).await.0, expected, "{path} while {restoring} is restoring");
+            }
+        }
+        assert!(met > 0, "nobody is in {restoring}");
+        // Whether it is unknown is not known: it may be in what is not read yet.
+        for path in ["/v1/subscriptions/no", "/v1/customers/no/access", "/v1/customers/no/subscriptions"] {
+            assert_eq!(fed.get(path).await.0, 503, "{path} while {restoring} is restoring");
+        }
+    }
+}
+
+/// Every record of one partition says something else of one subscription, while it is asked for: the event that an answer
+/// rests on is the last one before the position that it names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_holds_exactly_the_records_before_the_position_that_it_names() {
+    const RECORDS: i64 = 3_000;
+    let fed = Fed::restored(DEFAULT);
+    let status = |n: i64| if n % 2 == 0 { "active" } else { "unpaid" };
+    let event = move |n: i64| sub(&format!("evt_{n}"), 5 + n, status(n));
+    fed.live(&event(0));
+    let live = fed.parts.keeper.live();
+    let feeding = std::thread::spawn(move || {
+        for n in 1..RECORDS {
+            take_at(&live, "stripe/live/cus_1", &event(n), n);
+        }
+    });
+    let (own, mut seen) = (place("cus_1"), std::collections::BTreeSet::new());
+    while !feeding.is_finished() || seen.is_empty() {
+        for path in ["/v1/subscriptions/sub_1", "/v1/customers/cus_1/access", "/v1/customers/cus_1/subscriptions"] {
+            let answer = fed.get(path).await.1;
+            let position = answer["position"][&own].as_i64().unwrap_or_else(|| panic!("no {own} in {answer}"));
+            let row = if path.ends_with("/sub_1") { &answer } else { &answer["subscriptions"][0] };
+            let last = row["because"].as_array().and_then(|events| events.last()).unwrap();
+            let expected = (json!(format!("evt_{}", position - 1)), json!(status(position - 1)));
+            assert_eq!((last.clone(), row["status"].clone()), expected, "{path} at {position}");
+            seen.insert(position);
+        }
+    }
+    feeding.join().unwrap();
+    assert!(seen.len() > 10, "it was asked while nothing happened: {seen:?}");
+    assert_eq!(fed.get("/v1/subscriptions/sub_1").await.1["position"][&own], json!(RECORDS));
 }
 
 #[tokio::test]

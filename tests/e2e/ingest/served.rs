@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, KeyInit, Mac};
 use hooklog_ingest::{Config, Error, Limits, Secret, Source};
 use hooklog_log::provision::{self, Needs};
-use hooklog_log::{Connection, Topics};
+use hooklog_log::{Connection, TopicId, Topics};
 use hooklog_schemas::Namespace;
 use hooklog_schemas::ids::Span;
 use hooklog_test_support::{unique_prefix, wait_until};
@@ -35,7 +35,12 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    pub(crate) fn start(brokers: &str, topics: Topics) -> Ingest {
+    /// Where there is no `raw`, and so none whose id it could be told.
+    pub(crate) fn without_raw(brokers: &str, topics: Topics) -> Ingest {
+        Ingest::start(brokers, topics, TopicId("none".to_owned()))
+    }
+
+    fn start(brokers: &str, topics: Topics, log: TopicId) -> Ingest {
         let source = |name: &str, secrets: &[&str]| {
             let secrets = secrets.iter().map(|text| Secret::new((*text).to_owned()).unwrap()).collect();
             Source::new(name, Namespace::default(), secrets).unwrap()
@@ -44,6 +49,7 @@ impl Ingest {
             connection: Connection::to(brokers),
             topics: topics.clone(),
             partitions: PARTITIONS,
+            log,
             sources: vec![source("shop", &[SECRET, "whsec_old"]), source("b", &["whsec_b"])],
             tolerance: 300,
             limits: Limits::default(),
@@ -61,8 +67,8 @@ impl Ingest {
         let topics = Topics::with_prefix(unique_prefix());
         let needs = Needs { topics: topics.clone(), partitions: PARTITIONS, window: Span::days(35) };
         // A new topic's leader takes a moment; what is said until then is not this test's concern.
-        wait_until("the topics are there", || provision::ensure(&Connection::to(brokers), &needs).ok());
-        let ingest = Ingest::start(brokers, topics);
+        let made = wait_until("the topics are there", || provision::ensure(&Connection::to(brokers), &needs).ok());
+        let ingest = Ingest::start(brokers, topics, made.raw.id);
         ingest.wait_until_ready();
         ingest
     }

@@ -9,12 +9,15 @@
 //! - [`feed`]: [`Feed`]: load straight into `raw`
 //! - [`segment`]: a partition's file, read and cut while the broker is away
 //! - [`truncate`]: records deleted from the beginning of a topic
+//! - [`anew`]: a topic that is deleted and made again
+//! - [`segments`]: a partition's file, batch by batch
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`transactions`]: the coordinator's log beside the partitions', from the files
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
+pub mod anew;
 mod broker;
 mod feed;
 pub mod http;
@@ -23,6 +26,7 @@ mod process;
 mod program;
 pub mod records;
 pub mod segment;
+pub mod segments;
 pub mod settings;
 mod site;
 mod transactions;

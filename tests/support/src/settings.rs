@@ -31,7 +31,7 @@ pub fn alter(brokers: &str, topic: &str, changes: &[(&str, &str)]) {
 }
 
 /// What is set for this topic alone. The protocol's older way to alter replaces all of it.
-fn dynamic(brokers: &str, topic: &str) -> HashMap<String, String> {
+pub(crate) fn dynamic(brokers: &str, topic: &str) -> HashMap<String, String> {
     let admin = Connection::to(brokers).admin().expect("an admin client");
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
     let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options));
@@ -40,6 +40,6 @@ fn dynamic(brokers: &str, topic: &str) -> HashMap<String, String> {
     own.filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
 
-fn block_on<T>(answer: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(answer: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(answer)
 }

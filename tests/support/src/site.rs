@@ -57,7 +57,15 @@ impl Site {
     /// # Panics
     /// No directory can be made.
     pub fn on(broker: &Broker, binary: &str) -> Self {
-        Self::new(binary, Some(broker.address().to_owned()), unique_prefix())
+        Self::at(broker.address(), binary)
+    }
+
+    /// On topics of its own of the broker at `address`.
+    ///
+    /// # Panics
+    /// No directory can be made.
+    pub fn at(address: &str, binary: &str) -> Self {
+        Self::new(binary, Some(address.to_owned()), unique_prefix())
     }
 
     /// Another installation on the same topics: another machine of the same group.
