@@ -127,6 +127,9 @@ fn offsets_that_a_transaction_holds_are_named_and_the_rest_is_judged() {
     assert_eq!((&found["raw"], &found["torn"], &found["missing"]), (&json!(3), &json!(0), &json!(0)), "{found}");
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains(&format!("open     raw/0/{}", ends[0])), "{told}");
+    let (code, status) = world.json(&["status", "--over", "0.1"]);
+    let first = &status["partitions"][0];
+    assert_eq!((code, &first["raw"], &first["processor"]), (Some(0), &json!(ends[0] + 1), &Value::Null), "{status}");
     open.commit_transaction(ANSWER).unwrap();
     world.audit_finds(&json!({ "raw": 4, "events": 4, "open": 0, "ok": true }));
 }
