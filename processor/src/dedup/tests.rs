@@ -70,6 +70,19 @@ fn an_event_goes_out_under_its_subject_with_all_its_headers() {
 }
 
 #[test]
+fn a_thin_event_goes_out_under_the_account_of_its_context_in_key_and_header() {
+    let (_dir, store) = store();
+    let body = br#"{"id":"evt_2","object":"v2.core.event","created":"2026-01-01T00:00:00.246Z","livemode":true,
+"type":"v2.core.account.closed","context":"org_1/acct_7","related_object":{"id":"acct_9","type":"v2.core.account"}}"#;
+    let inputs = [input(5, Millis(9), "evt_2", body)];
+    let effects = fold_and_apply(&dedup(), &store, &inputs).expect("folded");
+    let [record] = &effects.produce[..] else { panic!("one record") };
+    assert_eq!(record.key.as_str(), "acct_7/live/acct_9");
+    assert_eq!(header_of(record, header::ACCOUNT), "acct_7");
+    assert_eq!(header_of(record, header::CE_SUBJECT), "acct_9");
+}
+
+#[test]
 fn the_second_one_is_dropped_in_the_same_batch_and_in_a_later_one() {
     let (_dir, store) = store();
     let other_bytes = [BODY, b" "].concat();
