@@ -8,6 +8,7 @@
 //! | [`partitioner`] | which partition a key goes to |
 //! | [`producer`] | a transactional producer: queue, headers, classes of errors |
 //! | [`reader`] | one partition from one offset to another |
+//! | [`simple`] | the consumer that it reads with, which is in no group |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
 //! | [`native`] | the calls of librdkafka that its Rust binding lacks: the only unsafe code of the workspace |
@@ -21,10 +22,12 @@ pub mod partitioner;
 pub mod producer;
 pub mod provision;
 pub mod reader;
+pub mod simple;
 pub mod topics;
 
 pub use connection::Connection;
 pub use error::Error;
 pub use native::TopicId;
 pub use partitioner::partition_for;
+pub use simple::SimpleConsumer;
 pub use topics::Topics;

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Offset, Partition};
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as At, TopicPartitionList};
 
-use crate::connection::{AtEnds, Connection, Isolation, ReaderClient};
+use crate::connection::{AtEnds, Connection, Isolation};
 use crate::error::Error;
+use crate::simple::SimpleConsumer;
 
 /// How long a partition that has more to give may give nothing before reading it counts as failed.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ pub struct Span {
 
 /// Reads a [`Span`] in order.
 pub struct Reader {
-    consumer: ReaderClient,
+    consumer: SimpleConsumer<AtEnds>,
     span: Span,
     next: NextOffset,
 }
@@ -44,7 +44,7 @@ impl Reader {
     pub fn open(connection: &Connection, isolation: Isolation, span: Span) -> Result<Reader, Error> {
         let mut config = connection.reader_config(isolation);
         config.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", READ_AHEAD_KIB);
-        let consumer: ReaderClient = config.create_with_context(AtEnds).map_err(Error::Client)?;
+        let consumer = SimpleConsumer::of(&config, AtEnds).map_err(Error::Client)?;
         let mut assigned = TopicPartitionList::with_capacity(1);
         assigned
             .add_partition_offset(&span.topic, span.partition.0, At::Offset(span.from.0))

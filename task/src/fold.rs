@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use hooklog_schemas::{Millis, Partition};
+use hooklog_schemas::{Millis, Offset, Partition};
 use hooklog_store::{Error as StoreError, Family, Keys, Layout, Store};
 
 use crate::input::Input;
@@ -39,11 +39,23 @@ pub struct Record<'a> {
     pub headers: Vec<(&'a str, Cow<'a, [u8]>)>,
 }
 
+/// A record that may contradict an earlier one of its partition. Only both of them together can tell, so a fold, which sees
+/// one record, says no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// The earlier one.
+    pub first: Offset,
+    /// The one that was folded.
+    pub again: Offset,
+}
+
 /// What a fold asks for beside its writes, which go through the [`View`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects<'a> {
     /// Records to produce, in order.
     pub produce: Vec<Record<'a>>,
+    /// Records to be looked at by somebody else, once what was folded is committed.
+    pub suspects: Vec<Suspect>,
 }
 
 /// What a fold sees of its store: the values that it asked for, under what it has written since.

@@ -27,6 +27,6 @@ pub mod resume;
 pub mod transform;
 
 pub use error::Error;
-pub use fold::{Effects, Fold, Record, View};
+pub use fold::{Effects, Fold, Record, Suspect, View};
 pub use input::Input;
 pub use progress::Progress;

@@ -29,6 +29,9 @@ pub(crate) struct Counts {
     /// What retention leaves nothing to judge by: events whose record is gone, and records without an event that may repeat
     /// one that is gone.
     pub(crate) unjudged: u64,
+    /// Records of `raw` that say something else than the first one of their identity, which is the one that counts. `events`
+    /// is whole all the same.
+    pub(crate) conflicts: u64,
     /// Whether `events` is what it must be.
     pub(crate) ok: bool,
 }
@@ -46,6 +49,7 @@ impl Counts {
         expired_repeats: 0,
         in_flight: 0,
         unjudged: 0,
+        conflicts: 0,
         ok: true,
     };
 

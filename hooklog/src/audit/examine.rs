@@ -9,11 +9,13 @@ use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::ends::Ends;
 use hooklog_log::provision::Provisioned;
 use hooklog_log::reader::{Reader, Span as Stretch};
+use hooklog_schemas::content::Digest;
 use hooklog_schemas::ids::Span;
-use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition, Stamp};
 use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::message::{BorrowedMessage, Message};
 
+use super::conflicts::Conflicts;
 use super::counts::Counts;
 use super::extent;
 use super::matching::{Event, Extent, Finding, Judged, Kind, Tally, match_up};
@@ -74,7 +76,7 @@ pub(crate) fn examine(subject: &Subject, tell: &mut dyn FnMut(Finding)) -> Resul
     {
         let until = until.min(ends.end);
         let extent = Extent { partition, from: ends.earliest, until, committed: committed.max(until), end: later.end };
-        let judged = judged(subject, &extent, &bar)?.map(|row| row.map(|row| Judged::of_row(&row)));
+        let judged = judged(subject, &extent, &bar, &mut tally)?.map(|row| row.map(|row| Judged::of_row(&row)));
         let events = events.sorted()?.map(|row| row.map(|row| Event::of_row(&row)));
         match_up(&extent, judged, events, &mut tally)?;
         tally.counts.in_flight += u64::try_from(ends.end.0 - until.0).unwrap_or(0);
@@ -126,19 +128,29 @@ fn event(message: &BorrowedMessage<'_>, log: &str, order: &mut [Offset]) -> Resu
 }
 
 /// The records of one partition of `raw` with the window's verdict on each, by offset.
-fn judged(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<Sorted<JUDGED>> {
+fn judged(subject: &Subject, extent: &Extent, bar: &ProgressBar, tally: &mut Tally<'_>) -> Result<Sorted<JUDGED>> {
     let (first, rows) = by_identity(subject, extent, bar)?;
     let mut window = Window::of(subject.window);
     if let Some(first) = first.filter(|_| extent.from > NextOffset::ZERO) {
         window = window.cut_at(first);
     }
+    let mut conflicts = Conflicts::default();
     let mut sorter = Sorter::<JUDGED>::new(&subject.scratch, MEMORY);
     for row in rows {
-        let Unjudged { identity, offset, time, print } = Unjudged::of_row(&row?);
+        let Unjudged { identity, offset, time, print, content } = Unjudged::of_row(&row?);
         let verdict = window.judge(identity, offset, time);
+        if let Some(first) = conflicts.judge(verdict, content) {
+            conflict(extent, offset, first, tally);
+        }
         sorter.push(Judged { offset, verdict, time, print }.to_row())?;
     }
     Ok(sorter.sorted()?)
+}
+
+fn conflict(extent: &Extent, offset: Offset, first: Offset, tally: &mut Tally<'_>) {
+    let record = Some((RawPosition { partition: extent.partition, offset }, None));
+    let what = "it says something else than the first record of its id";
+    tally.wrong(Finding { kind: Kind::Conflict { first }, record, event: None, what });
 }
 
 /// The time of the first record, and all of them by identity.
@@ -153,7 +165,8 @@ fn by_identity(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<
         latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
         first.get_or_insert(latest);
         let (identity, print) = print::expected(&message, latest, subject.topics.events.partitions);
-        sorter.push(Unjudged { identity, offset: Offset(message.offset()), time: latest, print }.to_row())?;
+        let content = Digest::of(message.payload().unwrap_or_default());
+        sorter.push(Unjudged { identity, offset: Offset(message.offset()), time: latest, print, content }.to_row())?;
     }
     Ok((first, sorter.sorted()?))
 }

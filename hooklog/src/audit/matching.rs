@@ -56,6 +56,10 @@ pub(crate) enum Kind {
     Foreign,
     Altered,
     Torn,
+    /// No damage: a record that says something else than the first one of its identity.
+    Conflict {
+        first: Offset,
+    },
 }
 
 /// One thing that is wrong.
@@ -84,6 +88,7 @@ impl Tally<'_> {
             Kind::Foreign => &mut counts.foreign,
             Kind::Altered => &mut counts.altered,
             Kind::Torn => &mut counts.torn,
+            Kind::Conflict { .. } => &mut counts.conflicts,
         } += 1;
         (self.tell)(finding);
     }

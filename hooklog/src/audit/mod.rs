@@ -11,12 +11,14 @@
 //! | [`rows`] | what is kept of a record between the passes |
 //! | [`runs`] | sorting on disk |
 //! | [`window`] | which record repeats another: pure |
+//! | [`conflicts`] | which repeat says something else than the record that it repeats: pure |
 //! | [`matching`] | what has an event and what has none: pure |
 //! | [`counts`] | the figures, and whether they are those of a log that is whole |
 //! | [`examine`] | the passes over Kafka |
 //! | [`report`] | the table, the details, the line of JSON |
 
 mod args;
+mod conflicts;
 mod counts;
 mod examine;
 mod extent;

@@ -1,12 +1,13 @@
 //! What is kept of a record between the passes: byte strings that sort by what they begin with.
 
+use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
 
 use super::matching::{Event, Judged};
 use super::print::Print;
 use super::window::Verdict;
 
-pub(super) const RAW: usize = 64;
+pub(super) const RAW: usize = 88;
 pub(super) const JUDGED: usize = 57;
 pub(super) const EVENT: usize = 53;
 
@@ -17,6 +18,7 @@ pub(super) struct Unjudged {
     pub(super) offset: Offset,
     pub(super) time: Millis,
     pub(super) print: Print,
+    pub(super) content: Digest,
 }
 
 impl Unjudged {
@@ -25,7 +27,8 @@ impl Unjudged {
         let out = put(&mut row, self.identity.0);
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
-        put(out, self.print.to_bytes());
+        let out = put(out, self.print.to_bytes());
+        put(out, self.content.to_bytes());
         row
     }
 
@@ -33,12 +36,14 @@ impl Unjudged {
         let (identity, rest) = take(row);
         let (offset, rest) = number(rest);
         let (time, rest) = number(rest);
-        let (print, _) = take(rest);
+        let (print, rest) = take(rest);
+        let (content, _) = take(rest);
         Self {
             identity: DedupKey(identity),
             offset: Offset(offset),
             time: Millis(time),
             print: Print::of_bytes(&print),
+            content: Digest::of_bytes(content),
         }
     }
 }
@@ -134,7 +139,8 @@ mod tests {
         #[test]
         fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..4) {
             let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
-            let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print };
+            let content = Digest::of(&n.to_le_bytes());
+            let unjudged = Unjudged { identity: DedupKey([n.to_le_bytes()[1]; 16]), offset, time, print, content };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
             let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
             let judged = Judged { offset, verdict, time, print };

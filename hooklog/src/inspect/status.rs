@@ -101,7 +101,7 @@ fn sample(cluster: &Cluster) -> Result<Sample> {
 }
 
 /// What the running `up`, or a projector alone, says of itself; nothing where none runs or it does not say.
-fn told(cluster: &Cluster) -> Value {
+pub(super) fn told(cluster: &Cluster) -> Value {
     let told = admin::home(&cluster.settings.data_dir).and_then(|home| Ok(admin::status(&home)?.accepted()?));
     told.unwrap_or_else(|error| {
         tracing::debug!("no running hooklog tells its status: {error:#}");
@@ -144,7 +144,7 @@ fn as_json(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> Value {
     json!({
         "brokers": cluster.connection.brokers, "pid": cluster.run.as_ref().map(|run| run.process.pid),
         "generation": sample.admin["generation"], "rules": sample.admin["rules"],
-        "building": sample.admin["building"], "partitions": lines,
+        "building": sample.admin["building"], "conflicts": sample.admin["conflicts"], "partitions": lines,
     })
 }
 
@@ -178,6 +178,7 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
         text += "\nThe rules have changed and do nothing until `hooklog rebuild`.";
     }
     text += &building(&sample.admin).unwrap_or_default();
+    text += &conflicts(&sample.admin["conflicts"]).unwrap_or_default();
     text += &format!("\n\n{table}");
     for why in lines.iter().filter_map(|line| line.stopped.as_ref()) {
         text += &format!("\n\nSTOPPED: {why}");
@@ -190,6 +191,21 @@ fn building(admin: &Value) -> Option<String> {
     let (generation, rows) = (admin["building"]["generation"].as_u64()?, admin["building"]["partitions"].as_array()?);
     let sum = |field: &str| rows.iter().filter_map(|row| row[field].as_i64()).sum::<i64>();
     Some(format!("\nGeneration {generation} is being built: {} of {} offsets.", sum("done"), sum("total")))
+}
+
+/// What came again with another content since that process started, if anything did.
+fn conflicts(told: &Value) -> Option<String> {
+    let (found, unchecked) = (told["found"].as_u64()?, told["unchecked"].as_u64()?);
+    let mut text = String::new();
+    if found > 0 {
+        let last = told["last"].as_array()?.last()?;
+        let (first, again) = (last["first"].as_str()?, last["again"].as_str()?);
+        text = format!("\n{found} conflicts: events that came again with another content, the last at {again} (the first one, at {first}, stays).");
+    }
+    if unchecked > 0 {
+        text += &format!("\n{unchecked} events came again with other bytes and were not compared: see `hooklog audit`.");
+    }
+    Some(text)
 }
 
 fn cells(line: &Line) -> [String; 11] {
@@ -259,6 +275,16 @@ mod tests {
         let said = building(&json!({ "building": { "generation": 3, "partitions": rows } }));
         assert_eq!(said.as_deref(), Some("\nGeneration 3 is being built: 7 of 13 offsets."));
         assert_eq!((building(&json!({ "building": null })), building(&Value::Null)), (None, None));
+    }
+
+    #[test]
+    fn conflicts_are_told_where_there_are_some() {
+        let told = |found: u64| {
+            let last = json!([{ "first": "raw/0/1", "again": "raw/0/2" }, { "first": "raw/3/1", "again": "raw/3/9" }]);
+            conflicts(&json!({ "found": found, "unchecked": 0, "last": last })).unwrap()
+        };
+        assert!(told(2).contains("raw/3/9") && told(2).contains("raw/3/1"));
+        assert_eq!((told(0).as_str(), conflicts(&Value::Null)), ("", None));
     }
 
     #[test]

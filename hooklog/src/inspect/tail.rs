@@ -11,14 +11,16 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hooklog_log::connection::{ASK, AtEnds, Isolation};
 use hooklog_log::ends::{self, Ends};
-use hooklog_log::native;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use hooklog_log::{SimpleConsumer, native};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 use super::start::Start;
-use super::{line, until_nobody_reads};
+use super::conflicts::Marker;
+use super::{line, status, until_nobody_reads};
 use crate::cluster::Cluster;
 use crate::settings::Common;
 
@@ -52,7 +54,7 @@ enum Topic {
 /// How long a poll may overlook Ctrl-C.
 const POLL: Duration = Duration::from_millis(100);
 
-type Reader = BaseConsumer<AtEnds>;
+type Reader = SimpleConsumer<AtEnds>;
 
 /// Runs the command to its end.
 pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
@@ -64,11 +66,15 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
         Topic::Control => (topics.control(), "control"),
     };
     let mut config = cluster.connection.reader_config(Isolation::Committed);
-    let reader: Reader = config.set("enable.partition.eof", "true").create_with_context(AtEnds)?;
+    let reader = SimpleConsumer::of(config.set("enable.partition.eof", "true"), AtEnds)?;
     let ends = ends_of(&cluster, &reader, &name)?;
     assign(&reader, &name, &ends, args.from)?;
-    let show =
-        |record: &BorrowedMessage<'_>| if common.json { line::json(record, word) } else { line::text(record, word) };
+    let known = if args.topic == Topic::Raw { status::told(&cluster) } else { Value::Null };
+    let mut marker = (args.topic == Topic::Raw).then(|| Marker::new(cluster.window(), &known));
+    let mut show = |record: &BorrowedMessage<'_>| {
+        let first = marker.as_mut().and_then(|marker| marker.mark(record));
+        if common.json { line::json(record, word, first) } else { line::text(record, word, first) }
+    };
     let mut out = anstream::stdout().lock();
     let stopped = interrupted()?;
     until_nobody_reads(follow(args, &reader, &ends, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)

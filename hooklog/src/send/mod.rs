@@ -1,12 +1,14 @@
 //! `hooklog send`: posts signed webhooks, made up or one's own.
 //!
 //! `generator` makes events in their true order, `own` reads them from a file; `delivery` adds disorder and duplicates;
+//! `conflicts` looks for bodies of a file that say different things under one id;
 //! `run` posts them through `client`, `retry` decides what becomes of each, `tally` counts.
 
 mod acks;
 mod ahead;
 mod args;
 mod client;
+mod conflicts;
 mod delivery;
 mod generator;
 mod own;
@@ -31,11 +33,13 @@ pub(crate) use args::Args;
 
 use acks::Acks;
 use client::Poster;
+use conflicts::{Conflict, Conflicts, Found};
 use delivery::{Deliveries, Disorder, Post};
 use generator::{Generator, Plan};
 use progress::Progress;
 use retry::Patience;
 use run::{Outcome, Setup};
+use tally::Report;
 
 type Posts = Box<dyn Iterator<Item = Result<Post>> + Send>;
 
@@ -59,7 +63,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
 
 /// The command with its outputs given; returns its exit code.
 fn execute(args: &Args, common: &Common, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
-    let posts = match posts(args) {
+    let conflicts = Conflicts::default();
+    let posts = match posts(args, &conflicts) {
         Ok(posts) => posts,
         Err(error) => return refuse(errors, &format!("{error:#}")),
     };
@@ -75,7 +80,7 @@ fn execute(args: &Args, common: &Common, out: &mut dyn Write, errors: &mut dyn W
         let stop = signals::cancel_on_signals().context("signals cannot be heard")?;
         anyhow::Ok(run::run(setup, stop.cancelled_owned()).await)
     })?;
-    tell(&outcome, &url, common.json, out, errors)
+    tell(&outcome, &conflicts.found(), &url, common.json, out, errors)
 }
 
 fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, String)> {
@@ -95,11 +100,12 @@ fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, String)> 
 }
 
 /// The posts that `args` mean, in the order of their arrival.
-fn posts(args: &Args) -> Result<Posts> {
+fn posts(args: &Args, conflicts: &Conflicts) -> Result<Posts> {
     let window = if args.shuffle { args.shuffle_window } else { 0 };
     let disorder = Disorder { seed: args.seed, duplicates: args.duplicates, window };
     if let Some(path) = &args.file {
-        return Ok(Box::new(Deliveries::new(own::Bodies::new(own::open(path)?), disorder)));
+        let bodies = conflicts.watch(own::Bodies::new(own::open(path)?));
+        return Ok(Box::new(Deliveries::new(bodies, disorder)));
     }
     let plan = Plan {
         seed: args.seed,
@@ -138,10 +144,25 @@ fn is_wanted(written: std::io::Result<()>) -> Result<bool> {
 }
 
 /// Says how it went: the report on standard output, what went wrong on standard error.
-fn tell(outcome: &Outcome, url: &str, json: bool, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
-    let report = &outcome.report;
+fn tell(
+    outcome: &Outcome,
+    conflicts: &Found,
+    url: &str,
+    json: bool,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> Result<u8> {
+    let report = &Report { conflicts: conflicts.count, ..outcome.report.clone() };
     let text = if json { serde_json::to_string(report)? } else { report.table() };
     writeln!(out, "{text}")?;
+    for conflict in &conflicts.named {
+        let Conflict { id, first, again } = conflict;
+        writeln!(errors, "{id}: event {again} of the file says something else than event {first}; one of them stays")?;
+    }
+    if conflicts.count > 0 {
+        let count = conflicts.count;
+        writeln!(errors, "{count} events have an id of another one: of each id the first to arrive becomes an event")?;
+    }
     for (complaint, given) in &outcome.complaints {
         writeln!(errors, "{} not acknowledged ({} first), {complaint}", given.count, given.first)?;
     }

@@ -7,7 +7,7 @@ use hooklog_store::{Applied, Error as StoreError, Source, Store};
 
 use super::due::Place;
 use crate::error::Error;
-use crate::fold::{Effects, Fold, step};
+use crate::fold::{Effects, Fold, Suspect, step};
 use crate::input::Input;
 use crate::overlay::Overlay;
 
@@ -19,6 +19,8 @@ pub(super) struct Owned {
     folded: Applied,
     overlay: Overlay,
     emitted: u64,
+    /// Of what is folded and not applied.
+    suspects: Vec<Suspect>,
     /// Why nothing more may be folded; it leaves once nothing of it is open.
     fault: Option<Error>,
     dropped_at: Option<Instant>,
@@ -28,7 +30,8 @@ impl Owned {
     pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
         let applied = store.applied(&source)?;
         let overlay = Overlay::default();
-        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, fault: None, dropped_at: None })
+        let (suspects, fault, dropped_at) = (Vec::new(), None, None);
+        Ok(Owned { source, store, applied, folded: applied, overlay, emitted: 0, suspects, fault, dropped_at })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -67,12 +70,18 @@ impl Owned {
 
     /// Folds records that follow what is folded already, in order and without a hole.
     pub(super) fn fold<'a, F: Fold>(&mut self, fold: &F, batch: &[Input<'a>]) -> Result<Effects<'a>, StoreError> {
-        let effects = step(fold, &self.store, &mut self.overlay, batch)?;
+        let mut effects = step(fold, &self.store, &mut self.overlay, batch)?;
+        self.suspects.append(&mut effects.suspects);
         if let Some(last) = batch.last() {
             self.folded = Applied { next: last.offset.next(), clock: last.time };
         }
         self.emitted += effects.produce.len() as u64;
         Ok(effects)
+    }
+
+    /// The suspects of a transaction that is committed. Those of one that is rolled forward are dropped by [`Owned::apply`].
+    pub(super) fn take_suspects(&mut self) -> Vec<Suspect> {
+        std::mem::take(&mut self.suspects)
     }
 
     /// Writes what is folded into the store, position and all; how many records that were, and how many they emitted.
@@ -81,6 +90,7 @@ impl Owned {
         let records = (self.folded.next.0 - self.applied.next.0).unsigned_abs();
         self.applied = self.folded;
         self.overlay.clear();
+        self.suspects.clear();
         Ok((records, std::mem::take(&mut self.emitted)))
     }
 
@@ -88,6 +98,7 @@ impl Owned {
     pub(super) fn undo(&mut self) {
         self.folded = self.applied;
         self.overlay.clear();
+        self.suspects.clear();
         self.emitted = 0;
         self.fault = None;
     }

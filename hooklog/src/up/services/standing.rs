@@ -1,5 +1,6 @@
 //! How far the services are: for readiness, and for `hooklog status`.
 
+use hooklog_processor::Conflicts;
 use hooklog_projector::Projector;
 use hooklog_projector::generations::rules_file::OnDisk;
 use hooklog_schemas::Partition;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Default)]
 pub(crate) struct Standing {
     pub(crate) processor: Option<Progress>,
+    pub(crate) conflicts: Conflicts,
     pub(crate) projector: Option<Projector>,
 }
 
@@ -49,6 +51,7 @@ impl Standing {
         let mut report = Map::new();
         if let Some(progress) = &self.processor {
             report.insert("processor".to_owned(), processor(progress));
+            report.insert("conflicts".to_owned(), conflicts(&self.conflicts));
         }
         if let Some(projector) = &self.projector {
             let status = projector.status()?;
@@ -73,4 +76,12 @@ fn processor(progress: &Progress) -> Value {
         (partition.to_string(), row)
     };
     progress.all().into_iter().map(row).collect()
+}
+
+/// What came again with another content since the process started; the last ones by their places.
+fn conflicts(conflicts: &Conflicts) -> Value {
+    let last = conflicts.last().into_iter();
+    let last: Vec<Value> =
+        last.map(|one| json!({ "first": one.first.to_string(), "again": one.again.to_string() })).collect();
+    json!({ "found": conflicts.found(), "unchecked": conflicts.unchecked(), "last": last })
 }
