@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::settings::{self, Common, Settings};
 use crate::signals;
 
-pub(crate) use roles::{Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
+pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
 pub(crate) use services::Standing;
 
 use kafka::Cluster;

@@ -176,7 +176,7 @@ impl World {
 
     /// Commits these offsets for the processor's group, with its stamp.
     pub(crate) fn commit(&self, next: &[i64]) {
-        self.commit_with(next, &Stamp { log: self.log.clone(), fold: 1 }.to_string());
+        self.commit_with(next, &Stamp { log: self.log.clone(), fold: 2 }.to_string());
     }
 
     pub(crate) fn commit_with(&self, next: &[i64], metadata: &str) {
@@ -198,6 +198,7 @@ impl World {
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(HOOKLOG);
         command.args(arguments).args(["--brokers", &self.connection.brokers, "--prefix", self.topics.prefix()]);
+        command.env("HOOKLOG_REPLICATION", "1");
         command.arg("--data-dir").arg(self.data_dir.path()).output().unwrap()
     }
 

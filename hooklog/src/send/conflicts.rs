@@ -37,11 +37,11 @@ pub(super) struct Conflict {
 
 impl Conflicts {
     /// Hands `events` on and notes which of them contradict an earlier one.
-    pub(super) fn watch(&self, events: impl Iterator<Item = Result<Event>>) -> impl Iterator<Item = Result<Event>> {
-        let (found, mut known) = (self.clone(), HashMap::new());
+    pub(super) fn watch(self, events: impl Iterator<Item = Result<Event>>) -> impl Iterator<Item = Result<Event>> {
+        let mut known = HashMap::new();
         (1..).zip(events).map(move |(place, event)| {
             if let Ok(event) = &event {
-                found.compare(place, event, &mut known);
+                self.compare(place, event, &mut known);
             }
             event
         })
@@ -96,7 +96,7 @@ mod tests {
             Ok(Event { id: id.unwrap_or_default(), body: body.as_bytes().to_vec(), pending_webhooks_at: None })
         };
         let conflicts = Conflicts::default();
-        assert_eq!(conflicts.watch(bodies.iter().map(event)).count(), bodies.len(), "all are handed on");
+        assert_eq!(conflicts.clone().watch(bodies.iter().map(event)).count(), bodies.len(), "all are handed on");
         conflicts.found()
     }
 

@@ -104,7 +104,7 @@ fn posts(args: &Args, conflicts: &Conflicts) -> Result<Posts> {
     let window = if args.shuffle { args.shuffle_window } else { 0 };
     let disorder = Disorder { seed: args.seed, duplicates: args.duplicates, window };
     if let Some(path) = &args.file {
-        let bodies = conflicts.watch(own::Bodies::new(own::open(path)?));
+        let bodies = conflicts.clone().watch(own::Bodies::new(own::open(path)?));
         return Ok(Box::new(Deliveries::new(bodies, disorder)));
     }
     let plan = Plan {

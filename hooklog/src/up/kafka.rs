@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hooklog_log::Connection;
-use hooklog_log::provision::{self, Needs, Provisioned};
+use hooklog_log::provision::{self, Needs, Provisioned, Replication};
 use hooklog_schemas::ids::Span;
 use tokio_util::sync::CancellationToken;
 
@@ -76,10 +76,17 @@ impl Cluster {
         let needs = Needs {
             topics: settings.topics(),
             partitions: self.partitions,
+            replication: self.replication(settings),
             window: Span::days(i64::from(settings.dedup_window_days)),
         };
         let connection = self.connection.clone();
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// Our own broker is the only one; a given cluster has three, unless somebody says otherwise.
+    fn replication(&self, settings: &Settings) -> Replication {
+        let unsaid = if self.own.is_some() { Replication::Of(1) } else { Replication::Three };
+        settings.replication.map_or(unsaid, Replication::Of)
     }
 
     /// Where the machine went down under our own broker: checks and mends the log, before anything reads or writes it.
