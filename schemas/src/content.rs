@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::envelope::Envelope;
+use canonical::Object;
 
 /// Members of an event that differ from one delivery or endpoint to the next. <https://docs.stripe.com/api/events/object>
 const OF_A_DELIVERY: [&[u8]; 3] = [b"api_version", b"pending_webhooks", b"request"];
@@ -29,9 +30,10 @@ impl Content {
     /// Of a body as it came over the wire. Total.
     pub fn of(body: &[u8]) -> Content {
         let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let (version, whole) = match canonical::object(json) {
-            Some(members) => parted(members),
-            None => (Vec::new(), json.to_vec()),
+        let (version, whole) = match Object::read(json) {
+            Some(object) => (object.get(b"api_version").unwrap_or_default().to_vec(), object.without(&OF_A_DELIVERY)),
+            // Marked, since an object that is empty comes out empty, too.
+            None => (Vec::new(), [&b"!"[..], json].concat()),
         };
         let core = Envelope::read(body).map_or_else(|_| whole.clone(), |event| core(&event));
         Content { version, whole, core }
@@ -76,9 +78,8 @@ impl Digest {
 
     /// What [`Digest::to_bytes`] made.
     pub fn of_bytes(bytes: [u8; 24]) -> Digest {
-        let [version, whole, core] = [0, 8, 16].map(|at| {
-            u64::from_be_bytes(*bytes[at..].first_chunk().expect("three numbers of 8 bytes"))
-        });
+        let [version, whole, core] =
+            [0, 8, 16].map(|at| u64::from_be_bytes(*bytes[at..].first_chunk().expect("three numbers of 8 bytes")));
         Digest { version, whole, core }
     }
 }
@@ -87,15 +88,6 @@ fn hashed(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
-}
-
-/// The version and the rest.
-fn parted(members: canonical::Members) -> (Vec<u8>, Vec<u8>) {
-    let version = members.iter().find(|(name, _)| name == b"api_version");
-    let version = version.map(|(_, value)| value.clone()).unwrap_or_default();
-    let of_the_event = |name: &Vec<u8>| !OF_A_DELIVERY.contains(&name.as_slice());
-    let whole = members.into_iter().filter(|(name, _)| of_the_event(name)).collect();
-    (version, canonical::written(whole))
 }
 
 /// Written so that no two different ones share their bytes: each part behind its length, an absent one as no length at all.

@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hooklog_log::SimpleConsumer;
 use hooklog_log::connection::{AtEnds, Connection, Isolation};
 use hooklog_log::ends::{self, Ends};
-use hooklog_log::SimpleConsumer;
 use hooklog_log::provision::Pinned;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use hooklog_store::{Applied, Source, Store};

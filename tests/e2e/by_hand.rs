@@ -186,7 +186,10 @@ impl World {
             metadata: metadata.to_owned(),
         };
         let offsets: Vec<Committed> = (0..).zip(next).map(offset).collect();
-        committed::overwrite(&self.connection, &self.group(), &self.topics.raw(), &offsets).unwrap();
+        // The first to ask a broker for a group's coordinator makes it create the topic of the offsets.
+        wait_until("the group's coordinator is there", || {
+            committed::overwrite(&self.connection, &self.group(), &self.topics.raw(), &offsets).ok()
+        });
     }
 
     pub(crate) fn committed(&self) -> Vec<(i64, String)> {

@@ -62,7 +62,11 @@ fn what_comes_again_with_another_content_is_counted_told_and_changes_nothing() {
     assert!(told.iter().zip([&other, &another]).all(|(one, again)| one["again"] == **again && one["first"] == *first));
     assert_eq!(marked(&site), [(other.clone(), first.clone()), (another.clone(), first.clone())]);
     let counts = site.audit();
-    assert_eq!((&counts["conflicts"], &counts["unique"], &counts["raw"]), (&2.into(), &1.into(), &5.into()), "{counts}");
+    assert_eq!(
+        (&counts["conflicts"], &counts["unique"], &counts["raw"]),
+        (&2.into(), &1.into(), &5.into()),
+        "{counts}"
+    );
 
     // The next process has not seen them come, and the log tells all the same; what comes now is held against the first one,
     // not against the last.
@@ -108,7 +112,9 @@ fn as_the_version_before_left_it(site: &Site, brokers: &str) {
     };
     let offsets: Vec<_> = committed(brokers, &group, &raw).into_iter().map(older).collect();
     assert_eq!(offsets.len(), 4);
-    wait_until("the group has no members any more", || overwrite(&Connection::to(brokers), &group, &raw, &offsets).ok());
+    wait_until("the group has no members any more", || {
+        overwrite(&Connection::to(brokers), &group, &raw, &offsets).ok()
+    });
 }
 
 #[test]

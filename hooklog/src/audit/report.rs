@@ -49,7 +49,9 @@ impl fmt::Display for Finding {
         let event = self.event.map(|(partition, offset)| format!("events/{partition}/{offset}"));
         let record = self.record.map(|(position, _)| position.to_string());
         let first = match (self.kind, self.record) {
-            (Kind::Conflict { first }, Some((position, _))) => Some(RawPosition { offset: first, ..position }.to_string()),
+            (Kind::Conflict { first }, Some((position, _))) => {
+                Some(RawPosition { offset: first, ..position }.to_string())
+            }
             _ => None,
         };
         let places: Vec<String> = event.into_iter().chain(record).chain(first).collect();

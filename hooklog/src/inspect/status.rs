@@ -200,10 +200,13 @@ fn conflicts(told: &Value) -> Option<String> {
     if found > 0 {
         let last = told["last"].as_array()?.last()?;
         let (first, again) = (last["first"].as_str()?, last["again"].as_str()?);
-        text = format!("\n{found} conflicts: events that came again with another content, the last at {again} (the first one, at {first}, stays).");
+        text = format!(
+            "\n{found} conflicts: events that came again with another content, the last at {again} (the first one, at {first}, stays)."
+        );
     }
     if unchecked > 0 {
-        text += &format!("\n{unchecked} events came again with other bytes and were not compared: see `hooklog audit`.");
+        text +=
+            &format!("\n{unchecked} events came again with other bytes and were not compared: see `hooklog audit`.");
     }
     Some(text)
 }

@@ -18,8 +18,8 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use super::start::Start;
 use super::conflicts::Marker;
+use super::start::Start;
 use super::{line, status, until_nobody_reads};
 use crate::cluster::Cluster;
 use crate::settings::Common;

@@ -328,7 +328,7 @@ fn the_check_shows_every_setting_and_every_problem_and_no_secret() {
         assert!(!table.contains("canary") && !json.contains("canary"), "{table}\n{json}");
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((json["ok"] == ok, json["problems"].as_array().unwrap().len()), (true, if ok { 0 } else { 2 }));
-        assert_eq!(json["settings"].as_array().unwrap().len(), 13);
+        assert_eq!(json["settings"].as_array().unwrap().len(), 14);
         for row in &resolved.rows {
             assert!(table.contains(&row.key), "{} in {table}", row.key);
         }

@@ -29,7 +29,8 @@ impl Bodies {
 
     /// The body at `place`; nothing where it is gone or cannot be read.
     pub(super) fn read(&mut self, place: RawPosition, stop: &CancellationToken) -> Option<Vec<u8>> {
-        let client = self.at(place).inspect_err(|error| tracing::debug!(%error, %place, "a body cannot be read")).ok()?;
+        let client =
+            self.at(place).inspect_err(|error| tracing::debug!(%error, %place, "a body cannot be read")).ok()?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && !stop.is_cancelled() {
             match client.poll(POLL) {

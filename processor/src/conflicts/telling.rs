@@ -35,7 +35,10 @@ impl Telling {
     /// Says how many were not told, once the span is over.
     pub(super) fn quiet(&mut self, now: Instant) {
         if let Some(held) = self.close(now) {
-            tracing::warn!(held, "more events came again with another content under their id; `hooklog audit` names them");
+            tracing::warn!(
+                held,
+                "more events came again with another content under their id; `hooklog audit` names them"
+            );
         }
     }
 

@@ -48,11 +48,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const GOLDEN: [u64; 9] = [
+        232_177_599_295_442_350,
+        15_839_320_130_220_386_324,
+        15_474_299_862_025_619_993,
+        8_433_212_297_523_712_870,
+        17_065_807_216_024_460_433,
+        7_381_809_234_932_091_623,
+        12_371_122_282_927_455_779,
+        12_550_011_440_240_796_084,
+        16_805_902_675_048_583_318,
+    ];
+
     /// Stores of two machines, or of two builds, must agree to the byte: their content hashes are compared.
     #[test]
     fn what_is_kept_of_an_identity_is_what_it_was_in_the_first_release_of_fold_2() {
         let seen = Seen { last: Millis(1), first: Offset(2), body: rapidhash_v3(br#"{"id":"evt_1"}"#) };
-        assert_eq!(seen.to_bytes().map(|byte| format!("{byte:02x}")).concat(), "GOLDEN");
+        let hex = seen.to_bytes().map(|byte| format!("{byte:02x}")).concat();
+        assert_eq!(hex, "00000000000000010000000000000002570c97a984b504ea");
+        // Each of these lengths takes another way through the hash.
+        let long: Vec<u8> = (0..2_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let hashes = [0, 3, 16, 17, 48, 112, 113, 400, 2_000].map(|length| rapidhash_v3(&long[..length]));
+        assert_eq!(hashes, GOLDEN);
     }
 
     proptest! {

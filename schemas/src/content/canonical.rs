@@ -4,42 +4,63 @@
 //! Written by hand because no reader takes in all that ingest does: halves of surrogate pairs, numbers beyond every `f64`,
 //! bytes that are no UTF-8. Two numbers are equal where their values are, to the last digit.
 
+use std::io::Write;
+
 /// Deeper values are compared byte for byte: nothing of Stripe's is half as deep, and the stack is finite.
 const DEEPEST: usize = 128;
 
-/// An object's members by key, each value in canonical form.
-pub(super) type Members = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// The members of the one object that `json` is, by key; nothing where it is anything else.
-pub(super) fn object(json: &[u8]) -> Option<Members> {
-    let mut scanner = Scanner { json, at: 0 };
-    scanner.blank();
-    (scanner.peek()? == b'{').then_some(())?;
-    let members = scanner.members(0)?;
-    scanner.blank();
-    (scanner.at == json.len()).then_some(members)
+/// The members of an object by key, each value in canonical form, in one buffer.
+pub(super) struct Object {
+    bytes: Vec<u8>,
+    members: Vec<Member>,
 }
 
-/// An object of such members.
-pub(super) fn written(members: Members) -> Vec<u8> {
-    let mut out = vec![b'{'];
-    for (key, value) in members {
-        sized(&mut out, &key);
-        sized(&mut out, &value);
+/// Where a member stands in the buffer: a key and a value, each behind its length, so that no two sequences share their bytes.
+struct Member {
+    start: usize,
+    value: usize,
+    end: usize,
+}
+
+/// The length before a key and a value.
+const LENGTH: usize = 4;
+
+impl Object {
+    /// Of the one object that `json` is; nothing where it is anything else.
+    pub(super) fn read(json: &[u8]) -> Option<Object> {
+        let mut scanner = Scanner { json, at: 0, out: Vec::with_capacity(json.len() + json.len() / 2) };
+        scanner.blank();
+        let members = scanner.members(0)?;
+        scanner.blank();
+        (scanner.at == json.len()).then_some(Object { bytes: scanner.out, members })
     }
-    out.push(b'}');
-    out
+
+    /// The value of `key`, in canonical form.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        let member = self.members.iter().find(|member| member.key(&self.bytes) == key)?;
+        Some(&self.bytes[member.value..member.end])
+    }
+
+    /// All members but these, in order.
+    pub(super) fn without(&self, keys: &[&[u8]]) -> Vec<u8> {
+        let kept = self.members.iter().filter(|member| !keys.contains(&member.key(&self.bytes)));
+        let mut out = Vec::with_capacity(self.bytes.len());
+        kept.for_each(|member| out.extend_from_slice(&self.bytes[member.start..member.end]));
+        out
+    }
 }
 
-/// With its length before it, so that no two sequences share their bytes.
-fn sized(out: &mut Vec<u8>, part: &[u8]) {
-    out.extend_from_slice(&(part.len() as u64).to_be_bytes());
-    out.extend_from_slice(part);
+impl Member {
+    fn key<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[self.start + LENGTH..self.value - LENGTH]
+    }
 }
 
+/// Reads `json` and writes what it says to `out`.
 struct Scanner<'a> {
     json: &'a [u8],
     at: usize,
+    out: Vec<u8>,
 }
 
 impl Scanner<'_> {
@@ -63,23 +84,47 @@ impl Scanner<'_> {
         }
     }
 
-    /// The next value, at `depth` objects and arrays; the first byte of what comes out is its kind.
-    fn value(&mut self, depth: usize) -> Option<Vec<u8>> {
+    /// The next value, at `depth` objects and arrays; the first byte that is written is its kind.
+    fn value(&mut self, depth: usize) -> Option<()> {
         self.blank();
         let start = self.at;
         match self.peek()? {
-            b'{' | b'[' if depth >= DEEPEST => self.skip().map(|()| [&b"~"[..], &self.json[start..self.at]].concat()),
-            b'{' => Some(written(self.members(depth)?)),
-            b'[' => self.array(depth),
-            b'"' => Some([&b"\""[..], self.text()?.as_slice()].concat()),
-            b'-' | b'0'..=b'9' => number(self.word()),
-            _ => matches!(self.word(), b"true" | b"false" | b"null").then(|| self.json[start..self.at].to_vec()),
+            b'{' | b'[' if depth >= DEEPEST => {
+                self.skip()?;
+                self.out.push(b'~');
+                self.out.extend_from_slice(&self.json[start..self.at]);
+            }
+            b'{' => {
+                self.out.push(b'{');
+                self.members(depth)?;
+            }
+            b'[' => self.array(depth)?,
+            b'"' => {
+                self.out.push(b'"');
+                self.text()?;
+            }
+            b'-' | b'0'..=b'9' => number(&self.json[start..self.word()], &mut self.out)?,
+            _ => {
+                let word = &self.json[start..self.word()];
+                matches!(word, b"true" | b"false" | b"null").then(|| self.out.extend_from_slice(word))?;
+            }
         }
+        Some(())
     }
 
-    fn members(&mut self, depth: usize) -> Option<Members> {
+    /// What `write` writes, behind its length.
+    fn sized(&mut self, write: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; LENGTH]);
+        write(self)?;
+        let length = u32::try_from(self.out.len() - start - LENGTH).ok()?;
+        self.out[start..start + LENGTH].copy_from_slice(&length.to_be_bytes());
+        Some(())
+    }
+
+    fn members(&mut self, depth: usize) -> Option<Vec<Member>> {
+        let (begin, mut members) = (self.out.len(), Vec::new());
         self.expect(b'{')?;
-        let mut members = Members::new();
         self.blank();
         if self.peek()? == b'}' {
             self.at += 1;
@@ -87,10 +132,13 @@ impl Scanner<'_> {
         }
         loop {
             self.blank();
-            let key = self.text()?;
+            let start = self.out.len();
+            self.sized(Self::text)?;
             self.blank();
             self.expect(b':')?;
-            members.push((key, self.value(depth + 1)?));
+            let value = self.out.len() + LENGTH;
+            self.sized(|this| this.value(depth + 1))?;
+            members.push(Member { start, value, end: self.out.len() });
             self.blank();
             match self.next()? {
                 b',' => {}
@@ -98,49 +146,62 @@ impl Scanner<'_> {
                 _ => return None,
             }
         }
-        // Stable, so the first of a repeated key is the one that stays.
-        members.sort_by(|(a, _), (b, _)| a.cmp(b));
-        members.dedup_by(|(later, _), (first, _)| later == first);
+        self.in_order(begin, &mut members);
         Some(members)
     }
 
-    fn array(&mut self, depth: usize) -> Option<Vec<u8>> {
+    /// Sorts what was written of an object from `begin` on. Most of Stripe's objects are sorted as they come.
+    fn in_order(&mut self, begin: usize, members: &mut Vec<Member>) {
+        if members.is_sorted_by(|a, b| a.key(&self.out) < b.key(&self.out)) {
+            return;
+        }
+        // Stable, so the first of a repeated key is the one that stays.
+        members.sort_by(|a, b| a.key(&self.out).cmp(b.key(&self.out)));
+        members.dedup_by(|later, first| later.key(&self.out) == first.key(&self.out));
+        let written = self.out.split_off(begin);
+        for member in members {
+            let start = self.out.len();
+            self.out.extend_from_slice(&written[member.start - begin..member.end - begin]);
+            *member = Member { start, value: start + (member.value - member.start), end: self.out.len() };
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Option<()> {
         self.expect(b'[')?;
-        let mut out = vec![b'['];
+        self.out.push(b'[');
         self.blank();
         if self.peek()? == b']' {
             self.at += 1;
-            return Some(out);
+            return Some(());
         }
         loop {
-            sized(&mut out, &self.value(depth + 1)?);
+            self.sized(|this| this.value(depth + 1))?;
             self.blank();
             match self.next()? {
                 b',' => {}
-                b']' => return Some(out),
+                b']' => return Some(()),
                 _ => return None,
             }
         }
     }
 
     /// A string's content; half of a surrogate pair as the three bytes that UTF-8 would give it.
-    fn text(&mut self) -> Option<Vec<u8>> {
+    fn text(&mut self) -> Option<()> {
         self.expect(b'"')?;
-        let mut out = Vec::new();
         loop {
             let plain = self.json[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-            out.extend_from_slice(&self.json[self.at..self.at + plain]);
+            self.out.extend_from_slice(&self.json[self.at..self.at + plain]);
             self.at += plain;
             if self.next()? == b'"' {
-                return Some(out);
+                return Some(());
             }
-            self.escape(&mut out)?;
+            self.escape()?;
         }
     }
 
-    fn escape(&mut self, out: &mut Vec<u8>) -> Option<()> {
+    fn escape(&mut self) -> Option<()> {
         let plain = match self.next()? {
-            b'u' => return self.unicode(out),
+            b'u' => return self.unicode(),
             b'n' => b'\n',
             b't' => b'\t',
             b'r' => b'\r',
@@ -149,24 +210,26 @@ impl Scanner<'_> {
             same @ (b'"' | b'\\' | b'/') => same,
             _ => return None,
         };
-        out.push(plain);
+        self.out.push(plain);
         Some(())
     }
 
-    fn unicode(&mut self, out: &mut Vec<u8>) -> Option<()> {
+    fn unicode(&mut self) -> Option<()> {
         let first = self.hex()?;
         let before = self.at;
         let letter = match first {
-            0xD800..0xDC00 => self.second_half().and_then(|second| char::from_u32(0x10000 + ((first - 0xD800) << 10) + second)),
+            0xD800..0xDC00 => {
+                self.second_half().and_then(|second| char::from_u32(0x10000 + ((first - 0xD800) << 10) + second))
+            }
             _ => char::from_u32(first),
         };
         if let Some(letter) = letter {
-            out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            self.out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
             return Some(());
         }
         self.at = before;
         let [_, _, high, low] = first.to_be_bytes();
-        out.extend_from_slice(&[0xE0 | high >> 4, 0x80 | (high & 0x0F) << 2 | low >> 6, 0x80 | low & 0x3F]);
+        self.out.extend_from_slice(&[0xE0 | high >> 4, 0x80 | (high & 0x0F) << 2 | low >> 6, 0x80 | low & 0x3F]);
         Some(())
     }
 
@@ -183,12 +246,11 @@ impl Scanner<'_> {
         digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
     }
 
-    /// A number, or one of the three words.
-    fn word(&mut self) -> &[u8] {
+    /// Passes over a number, or one of the three words; where it ends.
+    fn word(&mut self) -> usize {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-        let length = self.json[self.at..].iter().take_while(|byte| is_part(byte)).count();
-        self.at += length;
-        &self.json[self.at - length..self.at]
+        self.at += self.json[self.at..].iter().take_while(|byte| is_part(byte)).count();
+        self.at
     }
 
     /// Passes over an object or array without going into it.
@@ -196,7 +258,11 @@ impl Scanner<'_> {
         let mut open = 0_usize;
         loop {
             match self.peek()? {
-                b'"' => drop(self.text()?),
+                b'"' => {
+                    let before = self.out.len();
+                    self.text()?;
+                    self.out.truncate(before);
+                }
                 byte => {
                     self.at += 1;
                     match byte {
@@ -212,9 +278,15 @@ impl Scanner<'_> {
 }
 
 /// A number by its value: its digits without zeros around them, and the power of ten of the last one.
-fn number(text: &[u8]) -> Option<Vec<u8>> {
+fn number(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if is_plain(text) {
+        // As most are: a whole number that is its own digits, but for zeros behind them.
+        let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
+        out.extend_from_slice(&text[..text.len() - zeros]);
+        return write_to(out, format_args!("e{zeros}"));
+    }
     let text = std::str::from_utf8(text).ok()?;
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all = [whole, fraction].concat();
@@ -224,11 +296,22 @@ fn number(text: &[u8]) -> Option<Vec<u8>> {
     let digits = all.trim_start_matches('0');
     let significant = digits.trim_end_matches('0');
     if significant.is_empty() {
-        return Some(b"0".to_vec());
+        out.push(b'0');
+        return Some(());
     }
-    let sign = if negative { "-" } else { "" };
     // Beyond what anybody can count, the exponent stands as it was written.
-    let Ok(exponent) = exponent.parse::<i32>() else { return Some(format!("{sign}{mantissa}e{exponent}").into_bytes()) };
+    let Ok(counted) = exponent.parse::<i32>() else {
+        return write_to(out, format_args!("{sign}{mantissa}e{exponent}"));
+    };
     let shift = (digits.len() - significant.len()) as i64 - fraction.len() as i64;
-    Some(format!("{sign}{significant}e{}", i64::from(exponent) + shift).into_bytes())
+    write_to(out, format_args!("{sign}{significant}e{}", i64::from(counted) + shift))
+}
+
+/// Digits alone, none of them in vain before the others.
+fn is_plain(text: &[u8]) -> bool {
+    matches!(text.first(), Some(b'1'..=b'9')) && text.iter().all(u8::is_ascii_digit)
+}
+
+fn write_to(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) -> Option<()> {
+    out.write_fmt(what).ok()
 }

@@ -188,7 +188,9 @@ fn normal(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
         Value::Array(items) => items.iter().map(normal).collect(),
-        Value::Object(members) => Value::Object(members.iter().map(|(key, value)| (key.clone(), normal(value))).collect()),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(key, value)| (key.clone(), normal(value))).collect())
+        }
         other => other.clone(),
     }
 }

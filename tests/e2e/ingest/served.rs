@@ -58,7 +58,12 @@ impl Ingest {
     /// On new topics of `brokers`, and ready.
     pub(crate) fn ready(brokers: &str) -> Ingest {
         let topics = Topics::with_prefix(unique_prefix());
-        let needs = Needs { topics: topics.clone(), partitions: PARTITIONS, replication: Replication::Of(1), window: Span::days(35) };
+        let needs = Needs {
+            topics: topics.clone(),
+            partitions: PARTITIONS,
+            replication: Replication::Of(1),
+            window: Span::days(35),
+        };
         // A new topic's leader takes a moment; what is said until then is not this test's concern.
         wait_until("the topics are there", || provision::ensure(&Connection::to(brokers), &needs).ok());
         let ingest = Ingest::start(brokers, topics);

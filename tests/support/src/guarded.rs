@@ -155,7 +155,8 @@ fn properties(user: &str) -> [(&'static str, String); 4] {
 
 fn settings(port: u16, controller: u16, users: usize) -> String {
     let users: String = (0..users).map(|n| format!(" user_u{n}=\"u{n}\"")).collect();
-    let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"admin\" password=\"admin\"";
+    let plain =
+        "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"admin\" password=\"admin\"";
     format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
          listeners=KAFKA://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
