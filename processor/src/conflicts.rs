@@ -53,6 +53,7 @@ pub struct Conflicts(Arc<Shared>);
 struct Shared {
     found: AtomicU64,
     unchecked: AtomicU64,
+    waiting: AtomicU64,
     last: Mutex<VecDeque<Conflict>>,
 }
 
@@ -65,6 +66,11 @@ impl Conflicts {
     /// How many suspects were not compared.
     pub fn unchecked(&self) -> u64 {
         self.0.unchecked.load(Ordering::Relaxed)
+    }
+
+    /// How many suspects wait to be compared.
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting.load(Ordering::Acquire)
     }
 
     /// The last ones, oldest first.
@@ -87,6 +93,10 @@ impl Conflicts {
         counter!(UNCHECKED).increment(suspects as u64);
     }
 
+    fn done(&self, suspects: usize) {
+        self.0.waiting.fetch_sub(suspects as u64, Ordering::AcqRel);
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Conflict>> {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +115,11 @@ pub(crate) fn queue(conflicts: &Conflicts) -> (Arc<OnSuspects>, Receiver<Conflic
     let conflicts = conflicts.clone();
     let hear = move |partition, suspects: &[Suspect]| {
         let is_taken = |suspect: &&Suspect| offer(&sender, partition, **suspect);
-        conflicts.pass_over(suspects.len() - suspects.iter().filter(is_taken).count());
+        // Before they can be compared, so that the number never falls below nothing.
+        conflicts.0.waiting.fetch_add(suspects.len() as u64, Ordering::AcqRel);
+        let refused = suspects.len() - suspects.iter().filter(is_taken).count();
+        conflicts.done(refused);
+        conflicts.pass_over(refused);
     };
     (Arc::new(hear), receiver)
 }
@@ -126,14 +140,17 @@ pub(crate) fn compare(
     let (mut bodies, mut telling) = (Bodies::of(connection, raw), Telling::default());
     while !stop.is_cancelled() {
         match suspects.recv_timeout(LOOK) {
-            Ok(pair) => match is_conflict(&mut bodies, pair, stop) {
-                Some(true) => {
-                    conflicts.note(pair);
-                    telling.conflict(&pair, Instant::now());
+            Ok(pair) => {
+                match is_conflict(&mut bodies, pair, stop) {
+                    Some(true) => {
+                        conflicts.note(pair);
+                        telling.conflict(&pair, Instant::now());
+                    }
+                    Some(false) => {}
+                    None => conflicts.pass_over(1),
                 }
-                Some(false) => {}
-                None => conflicts.pass_over(1),
-            },
+                conflicts.done(1);
+            }
             Err(RecvTimeoutError::Timeout) => {
                 bodies.rest();
                 telling.quiet(Instant::now());
@@ -166,7 +183,8 @@ mod tests {
         let (hear, receiver) = queue(&conflicts);
         let suspects: Vec<_> = (0..5_000).map(|n| Suspect { first: Offset(1), again: Offset(n) }).collect();
         hear(Partition(3), &suspects);
-        assert_eq!((conflicts.unchecked(), receiver.try_iter().count()), (5_000 - QUEUE as u64, QUEUE));
+        assert_eq!((conflicts.unchecked(), conflicts.waiting()), (5_000 - QUEUE as u64, QUEUE as u64));
+        assert_eq!(receiver.try_iter().count(), QUEUE);
         hear(Partition(3), &suspects[..1]);
         assert_eq!(receiver.try_recv(), Ok(pair(0)));
     }

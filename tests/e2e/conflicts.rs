@@ -80,7 +80,7 @@ fn what_comes_again_with_another_content_is_counted_told_and_changes_nothing() {
 }
 
 #[test]
-fn who_sends_a_file_hears_that_it_says_two_things_under_one_id() {
+fn who_sends_a_file_hears_that_it_or_the_log_says_another_thing_under_its_id() {
     let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
     let up = site.up();
     let of = |version, kind, object| body(version, kind, 1, object).replace('\n', " ");
@@ -93,9 +93,15 @@ fn who_sends_a_file_hears_that_it_says_two_things_under_one_id() {
     fs::write(&file, bodies.join("\n")).unwrap();
     let done = site.run(&["send", "--json", "--retry", "--file", &file.to_string_lossy()]);
     assert_eq!(done.code, Some(0), "all are acknowledged: {done:?}");
-    assert_eq!(done.json()["conflicts"], 1, "{done:?}");
+    assert_eq!((&done.json()["conflicts"], &done.json()["conflicts_in_log"]), (&1.into(), &0.into()), "{done:?}");
     assert!(done.stderr.contains("evt_1"), "{done:?}");
     assert_eq!(site.is_exact(up.brokers()), 1);
+
+    // The same id in another file, and the log holds it otherwise.
+    fs::write(&file, of("2024-06-20", "invoice.finalized", r#""total":7"#)).unwrap();
+    let done = site.run(&["send", "--json", "--retry", "--file", &file.to_string_lossy()]);
+    assert_eq!((&done.json()["conflicts"], &done.json()["conflicts_in_log"]), (&0.into(), &1.into()), "{done:?}");
+    assert!(done.stderr.contains("evt_1"), "{done:?}");
 }
 
 /// What version 1 of the fold left behind: its stores, and offsets with its stamp.

@@ -32,7 +32,7 @@ fn topics(site: &Site, brokers: &str) -> Vec<(String, usize)> {
 fn on_a_cluster_that_shows_one_broker_topics_are_made_only_once_somebody_says_how_many_replicas_are_meant() {
     let broker = Broker::shared(HOOKLOG);
     let site = Site::on(broker, HOOKLOG);
-    let refused = ingest(&site, &[]).err().expect("two brokers may be down");
+    let refused = ingest(&site, &[]).expect_err("two brokers may be down");
     assert_eq!(refused.code, Some(3), "{refused}");
     assert!(refused.stderr.contains("--replication"), "it names the way out: {refused}");
     assert_eq!(topics(&site, broker.address()), [], "nothing was made");

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::generator::Event;
 
 /// So many are named; the others are counted.
-const NAMED: usize = 10;
+pub(super) const NAMED: usize = 10;
 
 /// What was found in what was read so far; shared by all clones.
 #[derive(Clone, Debug, Default)]

@@ -80,8 +80,10 @@ fn processor(progress: &Progress) -> Value {
 
 /// What came again with another content since the process started; the last ones by their places.
 fn conflicts(conflicts: &Conflicts) -> Value {
+    // First: where none waits, all that came before is among what is read after it.
+    let waiting = conflicts.waiting();
     let last = conflicts.last().into_iter();
     let last: Vec<Value> =
         last.map(|one| json!({ "first": one.first.to_string(), "again": one.again.to_string() })).collect();
-    json!({ "found": conflicts.found(), "unchecked": conflicts.unchecked(), "last": last })
+    json!({ "found": conflicts.found(), "unchecked": conflicts.unchecked(), "waiting": waiting, "last": last })
 }
