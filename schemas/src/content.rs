@@ -29,13 +29,18 @@ pub struct Content {
 impl Content {
     /// Of a body as it came over the wire. Total.
     pub fn of(body: &[u8]) -> Content {
+        Content::with(body, Envelope::read(body).ok().as_ref())
+    }
+
+    /// As [`Content::of`], where the body was read already: nothing where it could not be.
+    pub fn with(body: &[u8], event: Option<&Envelope<'_>>) -> Content {
         let json = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let (version, whole) = match Object::read(json) {
             Some(object) => (object.get(b"api_version").unwrap_or_default().to_vec(), object.without(&OF_A_DELIVERY)),
             // Marked, since an object that is empty comes out empty, too.
             None => (Vec::new(), [&b"!"[..], json].concat()),
         };
-        let core = Envelope::read(body).map_or_else(|_| whole.clone(), |event| core(&event));
+        let core = event.map_or_else(|| whole.clone(), core);
         Content { version, whole, core }
     }
 
@@ -58,7 +63,12 @@ pub struct Digest {
 impl Digest {
     /// Of a body as it came over the wire.
     pub fn of(body: &[u8]) -> Digest {
-        let content = Content::of(body);
+        Digest::with(body, Envelope::read(body).ok().as_ref())
+    }
+
+    /// As [`Content::with`].
+    pub fn with(body: &[u8], event: Option<&Envelope<'_>>) -> Digest {
+        let content = Content::with(body, event);
         Digest { version: hashed(&content.version), whole: hashed(&content.whole), core: hashed(&content.core) }
     }
 

@@ -58,6 +58,11 @@ fn rights(of: &str) -> Vec<Right> {
             with([topic("raw", Read), topic("events", Read), topic("events", Write), group(Read), processor()])
         }
         "project" => with([topic("raw", Describe), topic("events", Read)]),
+        // Whether each of them is needed was shown for the services.
+        "up" => with([topic("raw", Write), topic("raw", Read), topic("events", Read), topic("events", Write)])
+            .into_iter()
+            .chain([group(Read), processor()])
+            .collect(),
         "audit" => vec![topic("raw", Read), topic("events", Read), topic("control", Read), group(Describe)],
         "tail" => vec![topic("raw", Read)],
         "status" => vec![topic("raw", Describe), topic("events", Describe), topic("control", Read), group(Describe)],
@@ -152,6 +157,10 @@ impl Try<'_> {
         match service {
             "ingest" | "first" => self.serves(&["ingest", "--ingest-addr", anything], |ready| self.accepts(ready)),
             "process" => self.serves(&["process"], |_| self.has_emitted()),
+            "up" => {
+                let addresses = ["--ingest-addr", anything, "--query-addr", anything];
+                self.serves(&[&["up"], &addresses[..]].concat(), |ready| self.accepts(ready))
+            }
             "project" => self.serves(&["project", "--query-addr", anything], |_| true),
             "audit" => self.answers(&["audit", "--json"]),
             "tail" => self.answers(&["tail", "raw", "--from", "beginning", "--limit", "1"]),
@@ -214,4 +223,5 @@ fn each_service_works_with_the_rights_that_the_guide_names_and_with_none_of_them
         threads.map(|thread| thread.join().unwrap()).concat()
     });
     assert_eq!(all, [""; 0], "rights that are not needed");
+    assert!(world.attempt(&rights("up"), world.prefix(), DEADLINE).works("up"), "all services in one process");
 }

@@ -9,7 +9,6 @@ use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::ends::Ends;
 use hooklog_log::provision::Provisioned;
 use hooklog_log::reader::{Reader, Span as Stretch};
-use hooklog_schemas::content::Digest;
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition, Stamp};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -164,8 +163,7 @@ fn by_identity(subject: &Subject, extent: &Extent, bar: &ProgressBar) -> Result<
         bar.inc(1);
         latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
         first.get_or_insert(latest);
-        let (identity, print) = print::expected(&message, latest, subject.topics.events.partitions);
-        let content = Digest::of(message.payload().unwrap_or_default());
+        let (identity, print, content) = print::expected(&message, latest, subject.topics.events.partitions);
         sorter.push(Unjudged { identity, offset: Offset(message.offset()), time: latest, print, content }.to_row())?;
     }
     Ok((first, sorter.sorted()?))

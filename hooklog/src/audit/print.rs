@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hooklog_log::partition_for;
+use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Envelope, Millis, Namespace, Partition, RawPosition, Subject, header, time};
 use rdkafka::message::{Headers, Message};
 use sha2::{Digest, Sha256};
@@ -131,8 +132,8 @@ struct Rest<'a> {
     headers: [Option<&'a [u8]>; NAMES.len()],
 }
 
-/// A record of `raw`: its identity, and what its event has to be like. `time` is its T'.
-pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Print) {
+/// A record of `raw`: its identity, what its event has to be like, and what it says. `time` is its T'.
+pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Print, Digest) {
     let named = Named::of(message);
     let place =
         RawPosition { partition: Partition(message.partition()), offset: hooklog_schemas::Offset(message.offset()) };
@@ -140,14 +141,16 @@ pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -
     let own_id = message.key().map_or_else(|| Cow::Owned(place.to_string()), String::from_utf8_lossy);
     let namespace = named.text(0).unwrap_or(Namespace::DEFAULT);
     let value = message.payload().unwrap_or_default();
-    let event = Envelope::read(value).unwrap_or_else(|_| Envelope { id: own_id.clone(), ..Envelope::default() });
+    let read = Envelope::read(value).ok();
+    let content = Digest::with(value, read.as_ref());
+    let event = read.unwrap_or_else(|| Envelope { id: own_id.clone(), ..Envelope::default() });
     let identity = DedupKey::of(namespace.as_bytes(), message.key().unwrap_or(own_id.as_bytes()));
     let print = Print {
         id: hashed(event.id.as_bytes()),
         value: digest(value),
         rest: expected_rest(&named, &event, namespace, time, partitions),
     };
-    (identity, print)
+    (identity, print, content)
 }
 
 fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, namespace: &str, time: Millis, partitions: u32) -> u64 {

@@ -283,7 +283,7 @@ fn number(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         // As most are: a whole number that is its own digits, but for zeros behind them.
         let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
         out.extend_from_slice(&text[..text.len() - zeros]);
-        return write_to(out, format_args!("e{zeros}"));
+        return power(out, zeros as i64);
     }
     let text = std::str::from_utf8(text).ok()?;
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
@@ -304,7 +304,18 @@ fn number(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         return write_to(out, format_args!("{sign}{mantissa}e{exponent}"));
     };
     let shift = (digits.len() - significant.len()) as i64 - fraction.len() as i64;
-    write_to(out, format_args!("{sign}{significant}e{}", i64::from(counted) + shift))
+    out.extend_from_slice(sign.as_bytes());
+    out.extend_from_slice(significant.as_bytes());
+    power(out, i64::from(counted) + shift)
+}
+
+/// The power of ten; without the formatting machinery where it is one digit.
+fn power(out: &mut Vec<u8>, exponent: i64) -> Option<()> {
+    match u8::try_from(exponent) {
+        Ok(digit @ 0..10) => out.extend_from_slice(&[b'e', b'0' + digit]),
+        _ => write_to(out, format_args!("e{exponent}"))?,
+    }
+    Some(())
 }
 
 /// Digits alone, none of them in vain before the others.
