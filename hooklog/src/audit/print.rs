@@ -10,7 +10,7 @@ use hooklog_log::partition_for;
 use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Envelope, Millis, Namespace, Partition, RawPosition, Subject, header, time};
 use rdkafka::message::{Headers, Message};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// One record, shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
