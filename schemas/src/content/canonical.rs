@@ -4,7 +4,9 @@
 //! Written by hand because no reader takes in all that ingest does: halves of surrogate pairs, numbers beyond every `f64`,
 //! bytes that are no UTF-8. Two numbers are equal where their values are, to the last digit.
 
-use std::io::Write;
+mod number;
+
+use number::number;
 
 /// Deeper values are compared byte for byte: nothing of Stripe's is half as deep, and the stack is finite.
 const DEEPEST: usize = 128;
@@ -275,54 +277,4 @@ impl Scanner<'_> {
             }
         }
     }
-}
-
-/// A number by its value: its digits without zeros around them, and the power of ten of the last one.
-fn number(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    if is_plain(text) {
-        // As most are: a whole number that is its own digits, but for zeros behind them.
-        let zeros = text.iter().rev().take_while(|byte| **byte == b'0').count();
-        out.extend_from_slice(&text[..text.len() - zeros]);
-        return power(out, zeros as i64);
-    }
-    let text = std::str::from_utf8(text).ok()?;
-    let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = [whole, fraction].concat();
-    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let digits = all.trim_start_matches('0');
-    let significant = digits.trim_end_matches('0');
-    if significant.is_empty() {
-        out.push(b'0');
-        return Some(());
-    }
-    // Beyond what anybody can count, the exponent stands as it was written.
-    let Ok(counted) = exponent.parse::<i32>() else {
-        return write_to(out, format_args!("{sign}{mantissa}e{exponent}"));
-    };
-    let shift = (digits.len() - significant.len()) as i64 - fraction.len() as i64;
-    out.extend_from_slice(sign.as_bytes());
-    out.extend_from_slice(significant.as_bytes());
-    power(out, i64::from(counted) + shift)
-}
-
-/// The power of ten; without the formatting machinery where it is one digit.
-fn power(out: &mut Vec<u8>, exponent: i64) -> Option<()> {
-    match u8::try_from(exponent) {
-        Ok(digit @ 0..10) => out.extend_from_slice(&[b'e', b'0' + digit]),
-        _ => write_to(out, format_args!("e{exponent}"))?,
-    }
-    Some(())
-}
-
-/// Digits alone, none of them in vain before the others.
-fn is_plain(text: &[u8]) -> bool {
-    matches!(text.first(), Some(b'1'..=b'9')) && text.iter().all(u8::is_ascii_digit)
-}
-
-fn write_to(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) -> Option<()> {
-    out.write_fmt(what).ok()
 }
