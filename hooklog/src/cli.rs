@@ -24,11 +24,11 @@ pub(crate) enum Command {
     /// Run everything: webhooks in, duplicates out, views; and a local Kafka where no --brokers are given
     Up(up::Args),
     /// Take webhooks in, and nothing else
-    Ingest(up::IngestArgs),
+    Ingest(up::Alone<up::IngestArgs>),
     /// Remove duplicates, and nothing else
-    Process(up::ProcessArgs),
+    Process(up::Alone<up::ProcessArgs>),
     /// Keep the views and answer questions, and nothing else
-    Project(up::ProjectArgs),
+    Project(up::Alone<up::ProjectArgs>),
     /// Build the views anew under the rules on disk, beside those that answer, and switch
     Rebuild,
     /// Post signed webhooks, made up or your own

@@ -12,7 +12,7 @@ use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::provision::{Pinned, Provisioned};
 use hooklog_log::reader::{Reader, Span as Stretch};
 use hooklog_log::{Connection, ends, native};
-use hooklog_processor::service;
+use hooklog_processor::{Conflicts, service};
 use hooklog_schemas::Partition;
 use hooklog_schemas::ids::Span;
 use hooklog_store::Registry;
@@ -82,6 +82,7 @@ impl Cluster {
             workers: 1,
             registry: Registry::with_memory(STORE_MEMORY),
             pace: Pace::default(),
+            conflicts: Conflicts::default(),
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub kafka_port: u16,
     /// The partition count to pin, where it is not pinned yet; by default 4 on `up`'s own broker, 12 on a given cluster.
     pub partitions: Option<u32>,
+    /// How many brokers keep each partition; by default 1 on `up`'s own broker, 3 on a given cluster.
+    pub replication: Option<u32>,
     /// The file of access rules; without it those that are built in.
     pub rules: Option<PathBuf>,
     /// How long an event's identity is remembered, in days.

@@ -37,7 +37,7 @@ use crate::room;
 use crate::settings::{self, Common, Settings};
 use crate::signals;
 
-pub(crate) use roles::{Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
+pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
 pub(crate) use services::Standing;
 pub(crate) use window::OtherWindow;
 

@@ -49,7 +49,7 @@ impl Connection {
         config
     }
 
-    /// A consumer that is in no group and commits nothing. librdkafka wants a group's name all the same.
+    /// A client for questions about partitions. It is in no group; what reads is a [`crate::SimpleConsumer`].
     ///
     /// # Errors
     /// [`Error::Client`] where a property is wrong.
@@ -57,11 +57,11 @@ impl Connection {
         self.reader_config(isolation).create_with_context(AtEnds).map_err(Error::Client)
     }
 
-    /// What [`Connection::reader`] is made of.
+    /// What every client is made of that reads and is in no group: without a `group.id` none asks for a coordinator, so none
+    /// needs a right to a group.
     pub fn reader_config(&self, isolation: Isolation) -> ClientConfig {
         let mut config = self.client();
         config
-            .set("group.id", "hooklog-reader")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
@@ -84,7 +84,7 @@ impl Connection {
     }
 }
 
-/// A consumer that is in no group.
+/// A consumer without partitions: for questions, or a group's own where its `group.id` is set.
 pub type ReaderClient = BaseConsumer<AtEnds>;
 
 /// Hears what the client library tells of a reader. That an end was reached is news for the reader, not for the log.

@@ -58,6 +58,14 @@ pub enum Error {
     /// Topics contradict what the pipeline needs.
     #[error("topics contradict what Hooklog needs:\n  {}", .0.join("\n  "))]
     Contradiction(Vec<String>),
+    /// New topics would keep fewer than three replicas, for ever.
+    #[error(
+        "the cluster shows {brokers} of the three brokers that new topics want for their replicas: start the others first, or say --replication N (HOOKLOG_REPLICATION) where it has no more"
+    )]
+    TooFewBrokers {
+        /// How many answer.
+        brokers: usize,
+    },
     /// A topic could not be created.
     #[error("topic {topic} could not be created: {reason}; create it by hand or give the client's user the right to")]
     Create {
@@ -93,6 +101,7 @@ impl Error {
             | Error::Refused { .. }
             | Error::Contradiction(_)
             | Error::OtherLog(_)
+            | Error::TooFewBrokers { .. }
             | Error::Create { .. } => false,
         }
     }

@@ -10,6 +10,7 @@
 //! | [`reach`] | waits until the cluster answers |
 //! | [`reader`] | one partition from one offset to another |
 //! | [`identity`] | whether a topic is still the one that it was when this process started |
+//! | [`simple`] | the consumer that it reads with, which is in no group |
 //! | [`ends`] | where a partition begins and ends, with and without open transactions |
 //! | [`insync`] | how many replicas must have a record before it is acknowledged |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
@@ -31,10 +32,12 @@ pub mod producer;
 pub mod provision;
 pub mod reach;
 pub mod reader;
+pub mod simple;
 pub mod topics;
 
 pub use connection::Connection;
 pub use error::Error;
 pub use native::TopicId;
 pub use partitioner::partition_for;
+pub use simple::SimpleConsumer;
 pub use topics::Topics;

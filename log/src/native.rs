@@ -6,11 +6,13 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::client::Client;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{ClientContext, TopicPartitionList};
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::{
     RD_KAFKA_RESP_ERR__FATAL, RD_KAFKA_RESP_ERR_NO_ERROR, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
@@ -130,6 +132,69 @@ pub fn describe_topics<C: ClientContext>(
         let event = Guard(sys::rd_kafka_queue_poll(queue.0, millis(timeout)), sys::rd_kafka_event_destroy);
         described(event.0, topics)
     }
+}
+
+/// One partition that is being fetched without a group, into the queue that [`BaseConsumer::poll`] serves where there is no
+/// `group.id`. The fetching ends when this is dropped.
+///
+/// `rd_kafka_assign` wants a group and then looks for its coordinator for as long as the client lives; this is librdkafka's
+/// older way, its "simple consumer".
+pub(crate) struct Fetching<C: ConsumerContext> {
+    topic: *mut sys::rd_kafka_topic_t,
+    partition: i32,
+    /// The topic's handle is of no use without its client.
+    _client: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: handles of librdkafka may be used by any thread, and this one's is used when it is dropped and never else.
+unsafe impl<C: ConsumerContext> Send for Fetching<C> {}
+
+impl<C: ConsumerContext> Fetching<C> {
+    /// Begins at the offset `at`. `consumer` must have no `group.id`.
+    pub(crate) fn start(
+        consumer: &Arc<BaseConsumer<C>>,
+        topic: &str,
+        partition: i32,
+        at: i64,
+    ) -> Result<Fetching<C>, Failure> {
+        let name = CString::new(topic)
+            .map_err(|_| failure(RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, "a topic's name contains a NUL byte".to_owned()))?;
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives as long as the reference that is kept; the queue is released after its only use here,
+        // librdkafka holds its own reference; a null topic is never used.
+        unsafe {
+            let topic = sys::rd_kafka_topic_new(client, name.as_ptr(), std::ptr::null_mut());
+            if topic.is_null() {
+                return Err(failure(sys::rd_kafka_last_error(), String::new()));
+            }
+            let queue = Guard(sys::rd_kafka_queue_get_main(client), sys::rd_kafka_queue_destroy);
+            if sys::rd_kafka_consume_start_queue(topic, partition, at, queue.0) != 0 {
+                let why = failure(sys::rd_kafka_last_error(), String::new());
+                sys::rd_kafka_topic_destroy(topic);
+                return Err(why);
+            }
+            Ok(Fetching { topic, partition, _client: Arc::clone(consumer) })
+        }
+    }
+}
+
+impl<C: ConsumerContext> Drop for Fetching<C> {
+    fn drop(&mut self) {
+        // SAFETY: made by `start`, released nowhere else; the client is still there.
+        unsafe {
+            sys::rd_kafka_consume_stop(self.topic, self.partition);
+            sys::rd_kafka_topic_destroy(self.topic);
+        }
+    }
+}
+
+/// Sets each offset of `list` to where the client stands in that partition: one past the last record that it gave out or
+/// passed over.
+pub(crate) fn position<C: ClientContext>(client: &Client<C>, list: &TopicPartitionList) -> Result<(), Failure> {
+    // SAFETY: client and list live as long as the borrows; the list is written to by nobody else meanwhile, since nothing
+    // but this function of ours has it.
+    let code = unsafe { sys::rd_kafka_position(client.native_ptr(), list.ptr()) };
+    if code == RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(failure(code, String::new())) }
 }
 
 /// # Safety

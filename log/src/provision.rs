@@ -22,6 +22,17 @@ use wanted::Wanted;
 /// How long a new topic may take to become visible.
 const VISIBLE: Duration = Duration::from_secs(30);
 
+/// How many brokers are to keep each partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// So many: somebody said so, or there can be no more.
+    Of(u32),
+    /// Three. A cluster that shows fewer brokers may have more that are down, and topics that it would be given now would keep
+    /// fewer replicas for ever: new topics are refused there. Brokers that are fenced stand in no answer that librdkafka can ask
+    /// for.
+    Three,
+}
+
 /// What the topics must serve.
 #[derive(Clone, Debug)]
 pub struct Needs {
@@ -29,6 +40,8 @@ pub struct Needs {
     pub topics: Topics,
     /// Partitions of `raw` and `events` where these do not exist yet.
     pub partitions: u32,
+    /// Replicas of topics that do not exist yet; existing ones with fewer are told of.
+    pub replication: Replication,
     /// How long a repeated event is recognised: `raw` must be kept longer.
     pub window: Span,
 }
@@ -68,8 +81,9 @@ pub fn ensure(connection: &Connection, needs: &Needs) -> Result<Provisioned, Err
 
 async fn ensured(connection: &Connection, needs: &Needs) -> Result<Provisioned, Error> {
     let admin = connection.admin()?;
-    let all = wanted::topics(needs, brokers(connection, &admin)?);
-    create_missing(connection, &admin, &all, &ids(&admin, &all)?).await?;
+    let brokers = brokers(connection, &admin)?;
+    let all = wanted::topics(needs, brokers);
+    create_missing(connection, &admin, &all, &ids(&admin, &all)?, || enough(needs, brokers)).await?;
     let ids = visible(&admin, &all).await?;
     let pinned = pins::agree(connection, &needs.topics, &counted(connection, &admin, &all)?).await?;
     let verdict = examine(connection, &admin, &all, &pinned, needs.window).await?;
@@ -90,13 +104,24 @@ fn brokers(connection: &Connection, admin: &Admin) -> Result<usize, Error> {
 }
 
 fn counted(connection: &Connection, admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, u32>, Error> {
-    let count = |wanted: &Wanted| {
-        let metadata = admin.inner().fetch_metadata(Some(&wanted.name), ASK);
-        let metadata = metadata.map_err(connection.unreachable("for a topic's partitions"))?;
-        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        Ok((wanted.name.clone(), u32::try_from(partitions).expect("Kafka counts partitions in 31 bits")))
-    };
+    let count = |wanted: &Wanted| Ok((wanted.name.clone(), shape(connection, admin, &wanted.name)?.0));
     all.iter().map(count).collect()
+}
+
+/// Whether topics may be created on a cluster that shows so many brokers.
+fn enough(needs: &Needs, brokers: usize) -> Result<(), Error> {
+    let too_few = needs.replication == Replication::Three && brokers < 3;
+    if too_few { Err(Error::TooFewBrokers { brokers }) } else { Ok(()) }
+}
+
+/// The partitions that a topic has, and the fewest replicas of one of them.
+fn shape(connection: &Connection, admin: &Admin, topic: &str) -> Result<(u32, u32), Error> {
+    let metadata = admin.inner().fetch_metadata(Some(topic), ASK);
+    let metadata = metadata.map_err(connection.unreachable("for a topic's partitions"))?;
+    let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+    let fewest = partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+    let count = |n: usize| u32::try_from(n).expect("Kafka counts partitions and replicas in 31 bits");
+    Ok((count(partitions.len()), count(fewest)))
 }
 
 /// Kafka's ids of the topics that exist.
@@ -112,11 +137,13 @@ async fn create_missing(
     admin: &Admin,
     all: &[Wanted],
     there: &BTreeMap<String, TopicId>,
+    may_create: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
     let missing: Vec<&Wanted> = all.iter().filter(|wanted| !there.contains_key(&wanted.name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
+    may_create()?;
     let options = AdminOptions::new().operation_timeout(Some(ASK)).request_timeout(Some(ASK));
     let new: Vec<NewTopic<'_>> = missing.iter().map(|wanted| new_topic(wanted)).collect();
     let unreachable = connection.unreachable("to create topics");
@@ -147,7 +174,7 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
 }
 
 fn new_topic(wanted: &Wanted) -> NewTopic<'_> {
-    let replication = TopicReplication::Fixed(wanted.replication);
+    let replication = TopicReplication::Fixed(wanted.replication.cast_signed());
     let topic = NewTopic::new(&wanted.name, wanted.partitions.cast_signed(), replication);
     wanted.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
 }
@@ -179,7 +206,6 @@ async fn examine(
     pinned: &BTreeMap<String, u32>,
     window: Span,
 ) -> Result<Verdict, Error> {
-    let counts = counted(connection, admin, all)?;
     let resources: Vec<_> = all.iter().map(|wanted| ResourceSpecifier::Topic(&wanted.name)).collect();
     let options = AdminOptions::new().request_timeout(Some(ASK));
     let configs = admin.describe_configs(&resources, &options).await;
@@ -198,7 +224,8 @@ async fn examine(
         })?;
         let setting = |entry: &rdkafka::admin::ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
         let settings = config.entries.iter().filter_map(setting).collect();
-        let found = Found { partitions: counts[&wanted.name], settings };
+        let (partitions, replication) = shape(connection, admin, &wanted.name)?;
+        let found = Found { partitions, replication, settings };
         verdict.join(judge::judge(wanted, pinned[&wanted.name], &found, window));
     }
     Ok(verdict)

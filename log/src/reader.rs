@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as At, Statistics, TopicPartitionList};
 
 use crate::connection::{AtEnds, Connection, Isolation};
 use crate::error::Error;
+use crate::simple::SimpleConsumer;
 
 /// How long a partition that has more to give may give nothing before reading it counts as failed.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -42,7 +43,7 @@ pub struct Span {
 /// (`client.rack`), or a leader whose high watermark lags, ends earlier than the one that was asked for the span's end. So it
 /// ends a span only where everything before the span's end was given or passed over.
 pub struct Reader {
-    consumer: BaseConsumer<Ended>,
+    consumer: SimpleConsumer<Ended>,
     ended: Ended,
     span: Span,
     next: NextOffset,
@@ -59,7 +60,7 @@ impl Reader {
         config.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", READ_AHEAD_KIB);
         config.set("statistics.interval.ms", TELL_MS);
         let ended = Ended::default();
-        let consumer: BaseConsumer<Ended> = config.create_with_context(ended.clone()).map_err(Error::Client)?;
+        let consumer = SimpleConsumer::of(&config, ended.clone()).map_err(Error::Client)?;
         let mut assigned = TopicPartitionList::with_capacity(1);
         assigned
             .add_partition_offset(&span.topic, span.partition.0, At::Offset(span.from.0))
@@ -169,7 +170,7 @@ fn turn(
 
 /// Where `consumer` stands in a partition: one past the last offset that it gave out or passed over. None where it has not
 /// given out anything.
-pub fn stands<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: Partition) -> Option<NextOffset> {
+pub fn stands<C: ConsumerContext>(consumer: &SimpleConsumer<C>, topic: &str, partition: Partition) -> Option<NextOffset> {
     let list = consumer.position().ok()?;
     match list.find_partition(topic, partition.0)?.offset() {
         At::Offset(offset) => Some(NextOffset(offset)),

@@ -4,12 +4,15 @@
 //! and a duplicate refreshes that time. So a decision depends on one window of the log alone, and restoring can start there.
 
 mod outgoing;
+mod seen;
 
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{DedupKey, Millis, Namespace, RawPosition, header};
 use hooklog_store::layout::Kind;
 use hooklog_store::{Family, Keys, Layout};
-use hooklog_task::{Effects, Fold, Input, Record, View};
+use hooklog_task::{Effects, Fold, Input, Record, Suspect, View};
+
+use seen::Seen;
 
 /// What is promised: more than the 30 days within which Stripe lets people resend an event.
 /// <https://docs.stripe.com/webhooks#manual-retries>
@@ -17,8 +20,10 @@ pub const WINDOW: Span = Span::days(35);
 /// How much log time one bucket of the store covers.
 const BUCKET: Span = Span::days(5);
 /// Goes up whenever the same records could leave other writes behind.
-const VERSION: u32 = 1;
-/// Identity to the time it was last seen.
+///
+/// 2: the value of an identity names its first record, too.
+const VERSION: u32 = 2;
+/// Identity to [`Seen`].
 const SEEN: Family = Family(0);
 
 /// Removes duplicates and keys by subject.
@@ -50,12 +55,23 @@ impl Fold for Dedup {
     }
 
     fn fold<'a>(&self, input: &Input<'a>, view: &mut View<'_>, effects: &mut Effects<'a>) {
-        let seen = view.get(0).and_then(|value| value.first_chunk()).map(|bytes| Millis(i64::from_be_bytes(*bytes)));
+        let seen = view.get(0).and_then(Seen::of_bytes);
         let identity: [u8; 16] = view.key(0).try_into().expect("asked for in `reads`");
-        view.put(SEEN, input.time, &identity, &input.time.0.to_be_bytes());
-        if !is_duplicate(seen, input.time, self.window) {
-            effects.produce.push(self.outgoing(input));
-        }
+        let this = Seen::of(input);
+        let now = match seen.filter(|seen| is_duplicate(Some(seen.last), input.time, self.window)) {
+            // A duplicate refreshes the time; the first record stays the first.
+            Some(seen) => {
+                if seen.body != this.body {
+                    effects.suspects.push(Suspect { first: seen.first, again: this.first });
+                }
+                Seen { last: this.last, ..seen }
+            }
+            None => {
+                effects.produce.push(self.outgoing(input));
+                this
+            }
+        };
+        view.put(SEEN, input.time, &identity, &now.to_bytes());
     }
 
     fn outputs<'a>(&self, input: &Input<'a>) -> Vec<Record<'a>> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use hooklog_log::Connection;
 use hooklog_log::identity::Watch;
@@ -13,6 +14,7 @@ use hooklog_task::pace::Pace;
 use hooklog_task::{Error, Fold, Progress, transform};
 use tokio_util::sync::CancellationToken;
 
+use crate::conflicts::{self, Conflicts};
 use crate::dedup::Dedup;
 
 /// The service's name: its group is the topics' prefix and this.
@@ -39,6 +41,8 @@ pub struct Config {
     pub registry: Registry,
     /// When to commit.
     pub pace: Pace,
+    /// Told of what comes again with another content.
+    pub conflicts: Conflicts,
 }
 
 impl Config {
@@ -110,13 +114,27 @@ pub fn run(config: &Config, progress: Progress, shutdown: CancellationToken) -> 
         let mib = bytes.div_ceil(1 << 20);
         tracing::warn!(path = %path.display(), mib, "a store of another window, fold or log, which nothing uses; once you are sure not to go back, delete it");
     }
+    // Ends with the workers, whatever ended them.
     let stop = shutdown.child_token();
     let topics = [&config.topics.raw, &config.topics.events];
     let watch = Watch::start(&config.connection, topics, {
         let stop = stop.clone();
         move || stop.cancel()
     })?;
-    watch.end(transform::run(Arc::new(config.fold()), config.task(), progress, stop))
+    let (hear, suspects) = conflicts::queue(&config.conflicts);
+    let comparer = {
+        let (config, stop) = (config.clone(), stop.clone());
+        let compare = move || {
+            conflicts::compare(&config.connection, &config.topics.raw.name, &suspects, &config.conflicts, &stop);
+        };
+        thread::Builder::new().name(format!("{NAME}-conflicts")).spawn(compare).map_err(Error::Thread)?
+    };
+    let ended = transform::run(Arc::new(config.fold()), config.task(), progress.with_suspects(hear), stop.clone());
+    stop.cancel();
+    if comparer.join().is_err() {
+        tracing::error!("the thread that compares events with one id died; `hooklog audit` finds their conflicts");
+    }
+    watch.end(ended)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Stripe adds types, versions and values without notice, so everything but the id is optional and a field of an
 //! unexpected shape counts as absent. The bytes themselves are kept elsewhere and never written anew from here.
 
+mod context;
 mod patient;
 mod read;
 
@@ -30,7 +31,7 @@ pub struct Envelope<'a> {
     pub created: Option<Millis>,
     /// Live mode; absent counts as test mode, which can grant nothing that is real.
     pub livemode: bool,
-    /// The Connect account that the event is about.
+    /// The Connect account that the event is about: its `account`, or the one that the `context` of a thin event names.
     pub account: Option<Cow<'a, str>>,
     /// A thin event (`v2.core.event`): it names an object and does not carry it.
     pub thin: bool,

@@ -5,6 +5,7 @@
 //! | [`ids`] | partitions, offsets and moments as types that cannot be mixed up |
 //! | [`position`] | where a record stands in `raw`, as text |
 //! | [`envelope`] | the few fields of a webhook body that the pipeline reads |
+//! | [`content`] | whether two bodies with one id say the same |
 //! | [`identity`] | what makes two bodies the same event |
 //! | [`subject`] | what an event is about: the key of `events` |
 //! | [`header`] | the names of the Kafka headers |
@@ -14,6 +15,7 @@
 //!
 //! Keys, headers and subjects are written to Kafka for ever. The tests hold the bytes that the first release wrote.
 
+pub mod content;
 pub mod envelope;
 pub mod header;
 pub mod identity;
@@ -24,6 +26,7 @@ pub mod subject;
 pub mod time;
 pub mod window;
 
+pub use content::Content;
 pub use envelope::{Envelope, Unusable};
 pub use identity::{DedupKey, Namespace};
 pub use ids::{Millis, NextOffset, Offset, Partition};

@@ -11,7 +11,7 @@ use crate::identity::Namespace;
 /// The key of a record of `events`; as text `<scope>/<live|test>/<subject>`, e.g. `stripe/live/cus_9s6XKzkNRiz8i3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subject<'a> {
-    /// The Connect account where the event has one, else the namespace. Ids of products and coupons are chosen by
+    /// The Connect account where the event has one (a thin event: in its `context`), else the namespace. Ids of products and coupons are chosen by
     /// people and repeat between accounts.
     pub scope: &'a str,
     /// Live or test mode; ids chosen by people repeat between these, too.
@@ -171,6 +171,23 @@ mod tests {
             let body = thin(related);
             let event = Envelope::read(body.as_bytes()).expect("readable");
             assert_eq!(Subject::of(&event, "stripe").id, subject, "{body}");
+        }
+    }
+
+    /// Written for ever, as the keys of snapshot events.
+    #[test]
+    fn a_thin_event_is_kept_with_the_account_that_its_context_names() {
+        for (context, key) in [
+            ("null", "stripe/live/mtr_1"),
+            (r#""acct_7""#, "acct_7/live/mtr_1"),
+            (r#""org_1/acct_7""#, "acct_7/live/mtr_1"),
+            (r#""org_1""#, "stripe/live/mtr_1"),
+        ] {
+            let body = format!(
+                r#"{{"id":"evt_2","object":"v2.core.event","livemode":true,"context":{context},"related_object":{{"id":"mtr_1"}}}}"#
+            );
+            let event = Envelope::read(body.as_bytes()).expect("readable");
+            assert_eq!(Subject::of(&event, "stripe").to_string(), key, "{body}");
         }
     }
 

@@ -50,6 +50,16 @@ pub struct Record<'a> {
     pub headers: Vec<(&'a str, Cow<'a, [u8]>)>,
 }
 
+/// A record that may contradict an earlier one of its partition. Only both of them together can tell, so a fold, which sees
+/// one record, says no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// The earlier one.
+    pub first: Offset,
+    /// The one that was folded.
+    pub again: Offset,
+}
+
 /// What a fold asks for beside its writes, which go through the [`View`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects<'a> {
@@ -57,6 +67,8 @@ pub struct Effects<'a> {
     pub produce: Vec<Record<'a>>,
     /// The input's offset of each of them; noted by the engine.
     pub(crate) origins: Vec<Offset>,
+    /// Records to be looked at by somebody else, once what was folded is committed.
+    pub suspects: Vec<Suspect>,
 }
 
 /// What a fold sees of its store: the values that it asked for, under what it has written since.

@@ -33,6 +33,6 @@ pub mod transform;
 pub mod verification;
 
 pub use error::Error;
-pub use fold::{Effects, Fold, Record, View};
+pub use fold::{Effects, Fold, Record, Suspect, View};
 pub use input::Input;
 pub use progress::Progress;

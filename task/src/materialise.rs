@@ -10,12 +10,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hooklog_log::SimpleConsumer;
 use hooklog_log::connection::{AtEnds, Connection, Isolation};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 use hooklog_store::{Applied, Source, Store};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientContext, Offset as At, Statistics, TopicPartitionList};
@@ -71,7 +72,7 @@ struct Task<'t, F> {
     topic: &'t str,
     store: &'t Store,
     progress: &'t Progress,
-    consumer: BaseConsumer<Listening>,
+    consumer: SimpleConsumer<Listening>,
     applied: BTreeMap<Partition, Applied>,
     /// The ends when this began, for the partitions that have not reached them.
     restoring: BTreeMap<Partition, NextOffset>,
@@ -154,7 +155,7 @@ impl<'t, F: Fold> Task<'t, F> {
 type Moved = BTreeMap<Partition, (Applied, u64)>;
 
 /// Where the client stands: one past the last offset of each partition that it gave out or passed over.
-fn stands(consumer: &BaseConsumer<Listening>) -> BTreeMap<Partition, NextOffset> {
+fn stands(consumer: &SimpleConsumer<Listening>) -> BTreeMap<Partition, NextOffset> {
     // A client that does not say keeps us at the last record: behind, and never wrong.
     let Ok(list) = consumer.position() else { return BTreeMap::new() };
     let one = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
@@ -243,12 +244,11 @@ fn consumer(
     config: &Config,
     from: &BTreeMap<Partition, Applied>,
     progress: &Progress,
-) -> Result<BaseConsumer<Listening>, Error> {
+) -> Result<SimpleConsumer<Listening>, Error> {
     let mut client = config.connection.reader_config(Isolation::Committed);
     client.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", "65536");
     client.set("statistics.interval.ms", TELL_MS);
-    let consumer: BaseConsumer<Listening> =
-        client.create_with_context(Listening(progress.clone())).map_err(hooklog_log::Error::Client)?;
+    let consumer = SimpleConsumer::of(&client, Listening(progress.clone())).map_err(hooklog_log::Error::Client)?;
     let mut list = TopicPartitionList::with_capacity(from.len());
     for (partition, applied) in from {
         let offset = At::Offset(applied.next.0);

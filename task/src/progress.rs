@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hooklog_schemas::{NextOffset, Partition};
 
+use crate::fold::Suspect;
 use crate::measure;
 
 /// One partition's standing.
@@ -25,12 +26,16 @@ pub struct Standing {
 }
 
 /// The standing of every partition that this process owns; cheap to clone, shared by all clones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Progress {
     task: &'static str,
     has_outputs: bool,
     shared: Arc<Mutex<Shared>>,
+    suspects: Option<Arc<OnSuspects>>,
 }
+
+/// Hears of the suspects of each committed transaction, on the worker's own thread: it must not wait for anything.
+pub type OnSuspects = dyn Fn(Partition, &[Suspect]) + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -44,7 +49,12 @@ struct Shared {
 impl Progress {
     /// Of the task that metrics call `task`.
     pub fn of(task: &'static str) -> Progress {
-        Progress { task, has_outputs: true, shared: Arc::default() }
+        Progress { task, has_outputs: true, shared: Arc::default(), suspects: None }
+    }
+
+    /// The same, with somebody who hears of suspects.
+    pub fn with_suspects(self, hear: Arc<OnSuspects>) -> Progress {
+        Progress { suspects: Some(hear), ..self }
     }
 
     /// Of a task that emits nothing.
@@ -106,6 +116,12 @@ impl Progress {
             standing.emitted += emitted;
         }
         measure::reached(self.task, partition, next.0, folded, self.has_outputs.then_some(emitted));
+    }
+
+    pub(crate) fn suspected(&self, partition: Partition, suspects: &[Suspect]) {
+        if let Some(hear) = self.suspects.as_ref().filter(|_| !suspects.is_empty()) {
+            hear(partition, suspects);
+        }
     }
 
     pub(crate) fn heard_end(&self, partition: Partition, end: NextOffset) {

@@ -180,7 +180,7 @@ impl World {
 
     /// Commits these offsets for the processor's group, with its stamp.
     pub(crate) fn commit(&self, next: &[i64]) {
-        self.commit_with(next, &Stamp { log: self.log.clone(), fold: 1 }.to_string());
+        self.commit_with(next, &Stamp { log: self.log.clone(), fold: 2 }.to_string());
     }
 
     pub(crate) fn commit_with(&self, next: &[i64], metadata: &str) {
@@ -190,7 +190,10 @@ impl World {
             metadata: metadata.to_owned(),
         };
         let offsets: Vec<Committed> = (0..).zip(next).map(offset).collect();
-        committed::overwrite(&self.connection, &self.group(), &self.topics.raw(), &offsets).unwrap();
+        // The first to ask a broker for a group's coordinator makes it create the topic of the offsets.
+        wait_until("the group's coordinator is there", || {
+            committed::overwrite(&self.connection, &self.group(), &self.topics.raw(), &offsets).ok()
+        });
     }
 
     pub(crate) fn committed(&self) -> Vec<(i64, String)> {
@@ -201,7 +204,7 @@ impl World {
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(HOOKLOG);
-        command.args(arguments).args(self.place()).output().unwrap()
+        command.args(arguments).args(self.place()).env("HOOKLOG_REPLICATION", "1").output().unwrap()
     }
 
     /// Where it is, as flags.

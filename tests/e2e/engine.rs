@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use hooklog_log::connection::Isolation;
-use hooklog_log::provision::{self, Needs, Pinned, Provisioned};
+use hooklog_log::provision::{self, Needs, Pinned, Provisioned, Replication};
 use hooklog_log::{Connection, TopicId, Topics, ends, native};
 use hooklog_processor::{Config, run};
 use hooklog_schemas::ids::Span;
@@ -53,6 +53,7 @@ impl Running {
             workers: 1,
             registry: Registry::with_memory(64 << 20),
             pace,
+            conflicts: hooklog_processor::Conflicts::default(),
         };
         let (stop, progress) = (CancellationToken::new(), Progress::of("processor"));
         let (token, shown) = (stop.clone(), progress.clone());
@@ -121,7 +122,7 @@ fn members(group: &str) -> usize {
 /// second one would look into `events` for where to begin, and find what must not be there.
 fn taken_away_with_work_open() -> Option<BTreeMap<String, usize>> {
     let place = tempfile::tempdir().unwrap();
-    let needs = Needs { topics: Topics::with_prefix(unique_prefix()), partitions: 2, window: WINDOW };
+    let needs = Needs { topics: Topics::with_prefix(unique_prefix()), partitions: 2, replication: Replication::Of(1), window: WINDOW };
     let topics = provision::ensure(&connection(), &needs).unwrap();
     // Commits so many, and not before.
     let long = Duration::from_secs(3_600);

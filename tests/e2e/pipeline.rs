@@ -79,6 +79,8 @@ fn own_headers(event: &Record, log: &str) -> BTreeMap<String, String> {
     // Thin events have no data object, and their time as text.
     let is_thin = body["object"] == "v2.core.event";
     let about = if is_thin { &body["related_object"]["id"] } else { &body["data"]["object"]["id"] };
+    // An account alone, in what `send` makes up.
+    let account = if is_thin { &body["context"] } else { &body["account"] };
     let position = position(event);
     let all = [
         ("ce_specversion", Some("1.0".to_owned())),
@@ -90,7 +92,7 @@ fn own_headers(event: &Record, log: &str) -> BTreeMap<String, String> {
         ("content-type", Some("application/json".to_owned())),
         ("hooklog_position", Some(format!("raw/{}/{}", position.0, position.1))),
         ("hooklog_log", Some(log.to_owned())),
-        ("hooklog_account", text(&body["account"])),
+        ("hooklog_account", text(account)),
         ("hooklog_livemode", Some((body["livemode"] == true).to_string())),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -41,7 +41,7 @@ fn what_is_missing_is_repaired_once_and_marked() {
 #[test]
 fn offsets_that_were_deleted_or_reset_are_found_again() {
     let (world, _) = World::whole();
-    let (right, stamp) = (world.ends(), Stamp { log: world.log.clone(), fold: 1 }.to_string());
+    let (right, stamp) = (world.ends(), Stamp { log: world.log.clone(), fold: 2 }.to_string());
     let healed: Vec<(i64, String)> = right.iter().map(|next| (*next, stamp.clone())).collect();
     let reset_to_zero: &dyn Fn() = &|| world.commit_with(&[0, 0], "");
     let reset_to_end: &dyn Fn() = &|| world.commit_with(&right, "");

@@ -118,7 +118,8 @@ fn limit(race: &Race, workers: u32) -> Result<Start> {
 }
 
 fn processor(race: &Race) -> Result<Start> {
-    let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.options.prefix)]);
+    // One broker, given as a cluster: topics with three replicas cannot be made there.
+    let mut args = pairs(&[("--brokers", &race.brokers), ("--prefix", &race.options.prefix), ("--replication", "1")]);
     args.insert(0, "process".into());
     args.extend(["--data-dir".into(), race.dir.join("data").into()]);
     let group = format!("{}processor", race.options.prefix);

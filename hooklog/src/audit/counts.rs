@@ -31,6 +31,9 @@ pub(crate) struct Counts {
     /// What truncation leaves nothing to judge by: events whose record is gone, or is of a log before this one; records
     /// without an event that may repeat one that is gone, or whose event may be gone or hidden.
     pub(crate) unjudged: u64,
+    /// Records of `raw` that say something else than the first one of their identity, which is the one that counts. `events`
+    /// is whole all the same.
+    pub(crate) conflicts: u64,
     /// Whether `events` is what it must be.
     pub(crate) ok: bool,
 }
@@ -49,6 +52,7 @@ impl Counts {
         in_flight: 0,
         open: 0,
         unjudged: 0,
+        conflicts: 0,
         ok: true,
     };
 

@@ -102,7 +102,7 @@ pub(crate) fn examine(subject: &Subject, tell: &mut dyn FnMut(Finding)) -> Resul
     let passes::Events { shown, of_each } = events;
     for (((partition, before), after), events) in (0..).map(Partition).zip(&before).zip(&after).zip(of_each) {
         let extent = extent_of(partition, before, after);
-        let judged = passes::judged(subject, &extent, &shown, &bar)?;
+        let judged = passes::judged(subject, &extent, &shown, &bar, &mut tally)?;
         match_up(&extent, judged, events.sorted()?, &mut tally)?;
         tally.counts.in_flight += u64::try_from(before.ends.end.0 - extent.until.0).unwrap_or(0);
     }

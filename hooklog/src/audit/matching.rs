@@ -63,6 +63,10 @@ pub(crate) enum Kind {
     Altered,
     Torn,
     Open,
+    /// No damage: a record that says something else than the first one of its identity.
+    Conflict {
+        first: Offset,
+    },
 }
 
 /// One thing that is wrong.
@@ -92,6 +96,7 @@ impl Tally<'_> {
             Kind::Altered => &mut counts.altered,
             Kind::Torn => &mut counts.torn,
             Kind::Open => &mut counts.open,
+            Kind::Conflict { .. } => &mut counts.conflicts,
         } += 1;
         (self.tell)(finding);
     }

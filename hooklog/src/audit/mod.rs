@@ -14,6 +14,7 @@
 //! | [`passes`] | what is read of Kafka, into rows |
 //! | [`window`] | which record repeats another: pure |
 //! | [`again`] | which event repeats one whose record is gone: pure |
+//! | [`conflicts`] | which repeat says something else than the record that it repeats: pure |
 //! | [`matching`] | what has an event and what has none: pure |
 //! | [`counts`] | the figures, and whether they are those of a log that is whole |
 //! | [`examine`] | one pass after the other, and the judgement of each partition |
@@ -21,6 +22,7 @@
 
 mod again;
 mod args;
+mod conflicts;
 mod counts;
 mod examine;
 mod extent;

@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::again::{self, Cut, Emitted};
+use super::conflicts::Conflicts;
 use super::examine::Subject;
 use super::extent::{Taken, Visible};
 use super::matching::{Event, Extent, Finding, Judged, Kind, Tally};
@@ -170,19 +171,30 @@ pub(super) fn judged(
     extent: &Extent,
     shown: &Shown,
     bar: &ProgressBar,
+    tally: &mut Tally<'_>,
 ) -> Result<impl Iterator<Item = io::Result<Judged>> + use<>> {
     let (first, rows) = by_identity(subject, extent, shown, bar)?;
     let mut window = Window::of(subject.windows(extent.partition));
     if let Some(first) = first.filter(|_| extent.from > NextOffset::ZERO) {
         window = window.cut_at(first);
     }
+    let mut conflicts = Conflicts::default();
     let mut sorter = Sorter::new(&Scratch::below(&subject.scratch), subject.limits.memory);
     for row in rows {
-        let Unjudged { identity, offset, time, hidden, print } = Unjudged::of_row(&row?);
+        let Unjudged { identity, offset, time, hidden, print, content } = Unjudged::of_row(&row?);
         let verdict = window.judge(identity, offset, time);
+        if let Some(first) = conflicts.judge(verdict, content) {
+            conflict(extent, offset, first, tally);
+        }
         sorter.push(Judged { offset, verdict, time, hidden, print }.to_row())?;
     }
     Ok(sorter.sorted()?.map(|row| row.map(|row| Judged::of_row(&row))))
+}
+
+fn conflict(extent: &Extent, offset: Offset, first: Offset, tally: &mut Tally<'_>) {
+    let record = Some((RawPosition { partition: extent.partition, offset }, None));
+    let what = "it says something else than the first record of its id";
+    tally.wrong(Finding { kind: Kind::Conflict { first }, record, event: None, what });
 }
 
 /// The time of the first record, and all of them by identity.
@@ -202,10 +214,10 @@ fn by_identity(
         bar.inc(1);
         latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
         first.get_or_insert(latest);
-        let (identity, partition, print) = print::expected(&message, latest, subject.topics.events.partitions);
+        let (identity, partition, print, content) = print::expected(&message, latest, subject.topics.events.partitions);
         let offset = Offset(message.offset());
         let hidden = shown.may_hide(partition, of, offset);
-        sorter.push(Unjudged { identity, offset, time: latest, hidden, print }.to_row())?;
+        sorter.push(Unjudged { identity, offset, time: latest, hidden, print, content }.to_row())?;
     }
     Ok((first, sorter.sorted()?))
 }

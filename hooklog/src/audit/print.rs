@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use hooklog_log::partition_for;
+use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Envelope, Millis, Namespace, Partition, RawPosition, Subject, header, time};
 use rdkafka::message::{Headers, Message};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 /// One record, shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,8 +156,9 @@ struct Rest<'a> {
     headers: [Option<&'a [u8]>; NAMES.len()],
 }
 
-/// A record of `raw`: its identity, and the partition that its event belongs to and what it has to be like. `time` is its T'.
-pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Partition, Print) {
+/// A record of `raw`: its identity, the partition that its event belongs to, what it has to be like, and what the record
+/// says. `time` is its T'.
+pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Partition, Print, Digest) {
     let named = Named::of(message);
     let place =
         RawPosition { partition: Partition(message.partition()), offset: hooklog_schemas::Offset(message.offset()) };
@@ -164,7 +166,9 @@ pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -
     let own_id = message.key().map_or_else(|| Cow::Owned(place.to_string()), String::from_utf8_lossy);
     let namespace = named.text(0).unwrap_or(Namespace::DEFAULT);
     let value = message.payload().unwrap_or_default();
-    let event = Envelope::read(value).unwrap_or_else(|_| Envelope { id: own_id.clone(), ..Envelope::default() });
+    let read = Envelope::read(value).ok();
+    let content = Digest::with(value, read.as_ref());
+    let event = read.unwrap_or_else(|| Envelope { id: own_id.clone(), ..Envelope::default() });
     let identity = DedupKey::of(namespace.as_bytes(), message.key().unwrap_or(own_id.as_bytes()));
     let key = Subject::of(&event, namespace).to_string();
     let partition = partition_for(key.as_bytes(), partitions);
@@ -173,7 +177,7 @@ pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -
         value: digest(value),
         rest: expected_rest(&named, &event, &key, partition, time),
     };
-    (identity, partition, print)
+    (identity, partition, print, content)
 }
 
 fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, key: &str, partition: Partition, time: Millis) -> u64 {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
+use hooklog_schemas::RawPosition;
 
 use super::counts::Counts;
 use super::matching::{Finding, Kind};
@@ -40,6 +41,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Altered => "altered",
         Kind::Torn => "torn",
         Kind::Open => "open",
+        Kind::Conflict { .. } => "conflict",
     }
 }
 
@@ -47,7 +49,13 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = self.event.map(|(partition, offset)| format!("events/{partition}/{offset}"));
         let record = self.record.map(|(position, _)| position.to_string());
-        let places: Vec<String> = event.into_iter().chain(record).collect();
+        let first = match (self.kind, self.record) {
+            (Kind::Conflict { first }, Some((position, _))) => {
+                Some(RawPosition { offset: first, ..position }.to_string())
+            }
+            _ => None,
+        };
+        let places: Vec<String> = event.into_iter().chain(record).chain(first).collect();
         write!(f, "{:8} {}: {}", word(self.kind), places.join(" of "), self.what)
     }
 }
@@ -74,6 +82,7 @@ fn text(counts: &Counts) -> String {
         ("expired_repeats", counts.expired_repeats, "unique ones that repeat a record from before the window"),
         ("in_flight", counts.in_flight, "records not taken in yet, and so not judged"),
         ("unjudged", counts.unjudged, "events and records that depend on what was deleted or cannot be seen"),
+        ("conflicts", counts.conflicts, "records with another content under a known id; the first one counts"),
     ];
     for (name, count, meaning) in general.into_iter().chain(counts.damage()) {
         table.add_row([name.to_owned(), count.to_string(), meaning.to_owned()]);

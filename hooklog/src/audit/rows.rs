@@ -1,5 +1,6 @@
 //! What is kept of a record between the passes: byte strings that sort by what they begin with.
 
+use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
 
 use super::again::Emitted;
@@ -7,7 +8,7 @@ use super::matching::{Event, Judged};
 use super::print::Print;
 use super::window::Verdict;
 
-pub(super) const RAW: usize = 65;
+pub(super) const RAW: usize = 89;
 pub(super) const JUDGED: usize = 58;
 pub(super) const EVENT: usize = 53;
 pub(super) const EMITTED: usize = 44;
@@ -21,6 +22,7 @@ pub(super) struct Unjudged {
     pub(super) time: Millis,
     pub(super) hidden: bool,
     pub(super) print: Print,
+    pub(super) content: Digest,
 }
 
 impl Unjudged {
@@ -30,7 +32,8 @@ impl Unjudged {
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
         let out = put(out, [u8::from(self.hidden)]);
-        put(out, self.print.to_bytes());
+        let out = put(out, self.print.to_bytes());
+        put(out, self.content.to_bytes());
         row
     }
 
@@ -39,13 +42,15 @@ impl Unjudged {
         let (offset, rest) = number(rest);
         let (time, rest) = number(rest);
         let ([hidden], rest) = take(rest);
-        let (print, _) = take(rest);
+        let (print, rest) = take(rest);
+        let (content, _) = take(rest);
         Self {
             identity: DedupKey(identity),
             offset: Offset(offset),
             time: Millis(time),
             hidden: hidden == 1,
             print: Print::of_bytes(&print),
+            content: Digest::of_bytes(content),
         }
     }
 }
@@ -198,7 +203,8 @@ mod tests {
         fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..4) {
             let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
             let (identity, hidden) = (DedupKey([n.to_le_bytes()[1]; 16]), word == 2);
-            let unjudged = Unjudged { identity, offset, time, hidden, print };
+            let content = Digest::of(&n.to_le_bytes());
+            let unjudged = Unjudged { identity, offset, time, hidden, print, content };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
             let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
             let judged = Judged { offset, verdict, time, hidden, print };

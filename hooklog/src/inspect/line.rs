@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use hooklog_schemas::{Envelope, Millis, header, time};
+use hooklog_schemas::{Envelope, Millis, RawPosition, header, time};
 use rdkafka::message::{Headers, Message};
 use serde_json::{Value, json, value::RawValue};
 
@@ -18,7 +18,7 @@ const SHOWN: usize = 120;
 
 /// Time, place, key and what the record is about. Text from outside is shown without its control characters, so that a
 /// body cannot write on the terminal.
-pub(super) fn text(record: &impl Message, word: &str) -> String {
+pub(super) fn text(record: &impl Message, word: &str, contradicts: Option<RawPosition>) -> String {
     let when = millis(record).and_then(time::rfc3339).unwrap_or_else(|| "-".to_owned());
     let place = format!("{word}/{}/{}", record.partition(), record.offset());
     let key = record.key().map(plain).unwrap_or_default();
@@ -26,7 +26,8 @@ pub(super) fn text(record: &impl Message, word: &str) -> String {
         Some(Ok(event)) => event_text(&event, named(record, header::POSITION)),
         _ => format!("{ODD}{}{ODD:#}", plain(record.payload().unwrap_or_default())),
     };
-    format!("{FAINT}{when:24} {place:18}{FAINT:#} {KEY}{key}{KEY:#}  {about}")
+    let mark = contradicts.map(|first| format!("  {ODD}CONFLICT with {first}{ODD:#}")).unwrap_or_default();
+    format!("{FAINT}{when:24} {place:18}{FAINT:#} {KEY}{key}{KEY:#}  {about}{mark}")
 }
 
 fn event_text(event: &Envelope<'_>, position: Option<String>) -> String {
@@ -49,18 +50,22 @@ fn event_text(event: &Envelope<'_>, position: Option<String>) -> String {
 }
 
 /// Everything of the record. A value that is one JSON document stands in it byte for byte as `value`; any other as
-/// `text`, or as `hex` where it is not even UTF-8.
-pub(super) fn json(record: &impl Message, word: &str) -> String {
+/// `text`, or as `hex` where it is not even UTF-8. `conflict_with` names the first record of the same id where that says
+/// something else.
+pub(super) fn json(record: &impl Message, word: &str, contradicts: Option<RawPosition>) -> String {
     let headers: BTreeMap<&str, Value> = record
         .headers()
         .into_iter()
         .flat_map(Headers::iter)
         .map(|header| (header.key, header.value.map_or(Value::Null, |value| String::from_utf8_lossy(value).into())))
         .collect();
-    let about = json!({
+    let mut about = json!({
         "topic": word, "partition": record.partition(), "offset": record.offset(), "timestamp": millis(record).map(|t| t.0),
         "key": record.key().map(String::from_utf8_lossy), "headers": headers,
     });
+    if let Some(first) = contradicts {
+        about["conflict_with"] = first.to_string().into();
+    }
     let about = about.to_string();
     format!("{},{}}}", &about[..about.len() - 1], value(record.payload()))
 }
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn an_event_is_shown_by_its_type_id_object_and_position() {
         let body = br#"{"id":"evt_1","type":"charge.succeeded","livemode":true,"data":{"object":{"object":"charge","id":"ch_1","customer":"cus_1"}}}"#;
-        let line = uncoloured(&text(&record("stripe/live/ch_1", body), "events"));
+        let line = uncoloured(&text(&record("stripe/live/ch_1", body), "events", None));
         let shown: Vec<&str> = line.split_whitespace().collect();
         let expected =
             "2026-01-01T00:00:00Z events/2/17 stripe/live/ch_1 charge.succeeded evt_1 ch_1 customer=cus_1 of raw/3/9";
@@ -122,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_cannot_write_on_the_terminal() {
-        let line = text(&record("a\x1b[31mb", b"\x1b]0;title\x07 no json"), "raw");
+        let line = text(&record("a\x1b[31mb", b"\x1b]0;title\x07 no json"), "raw", None);
         assert!(!uncoloured(&line).contains(['\x1b', '\x07']), "{line:?}");
         assert!(!line.contains("\x1b]0;") && !line.contains("a\x1b"), "{line:?}");
     }
@@ -130,7 +135,7 @@ mod tests {
     #[test]
     fn a_body_stands_in_the_json_byte_for_byte_where_it_is_json() {
         let body = r#"{"id": "evt_1",  "amount":1.0}"#;
-        let line = json(&record("k", body.as_bytes()), "events");
+        let line = json(&record("k", body.as_bytes()), "events", None);
         assert!(line.ends_with(&format!(r#","value":{body}}}"#)), "{line}");
         let parsed: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&parsed["partition"], &parsed["offset"]), (&json!(2), &json!(17)));
@@ -138,11 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_contradicts_another_one_names_it() {
+        let first = "raw/2/7".parse().ok();
+        let line = json(&record("k", b"{}"), "raw", first);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["conflict_with"], "raw/2/7");
+        assert!(uncoloured(&text(&record("k", b"{}"), "raw", first)).ends_with("CONFLICT with raw/2/7"));
+        assert!(!json(&record("k", b"{}"), "raw", None).contains("conflict"));
+    }
+
+    #[test]
     fn a_body_of_several_lines_or_none_stays_one_line() {
         for (body, field) in
             [(&b"{\n}"[..], "text"), (b"no json", "text"), (b"\xff", "hex"), (b"\xef\xbb\xbf{}", "text")]
         {
-            let line = json(&record("k", body), "raw");
+            let line = json(&record("k", body), "raw", None);
             assert!(!line.contains('\n'), "{line}");
             assert!(serde_json::from_str::<Value>(&line).unwrap()[field].is_string(), "{line}");
         }

@@ -5,11 +5,13 @@
 //! | [`tail`] | `tail`: a topic's records, as they are and as they come |
 //! | [`start`] | where `tail` begins |
 //! | [`line`] | one record as a line for people, or as JSON |
+//! | [`conflicts`] | which record says something else than the first one of its id, for `tail` |
 //! | [`answers`] | `access`, `subscription`: the query API's answers |
 //! | [`http`] | the query API as they ask it |
 //! | [`status`] | `status`: positions, lag and rates by partition |
 
 mod answers;
+mod conflicts;
 mod http;
 mod line;
 mod start;

@@ -109,7 +109,7 @@ fn sample(cluster: &Cluster) -> Result<Sample> {
 }
 
 /// What the running `up`, or a projector alone, says of itself; nothing where none runs or it does not say.
-fn told(cluster: &Cluster) -> Value {
+pub(super) fn told(cluster: &Cluster) -> Value {
     let told = admin::home(&cluster.settings.data_dir).and_then(|home| Ok(admin::status(&home)?.accepted()?));
     told.unwrap_or_else(|error| {
         tracing::debug!("no running hooklog tells its status: {error:#}");
@@ -152,7 +152,8 @@ fn as_json(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> Value {
     json!({
         "brokers": cluster.connection.brokers, "pid": cluster.run.as_ref().map(|run| run.process.pid),
         "generation": sample.admin["generation"], "rules": sample.admin["rules"],
-        "building": sample.admin["building"], "incomplete": sample.admin["incomplete"], "partitions": lines,
+        "building": sample.admin["building"], "incomplete": sample.admin["incomplete"],
+        "conflicts": sample.admin["conflicts"], "partitions": lines,
     })
 }
 
@@ -187,6 +188,7 @@ fn as_text(cluster: &Cluster, sample: &Sample, lines: &[Line]) -> String {
     }
     text += &building(&sample.admin).unwrap_or_default();
     incomplete(&sample.admin).for_each(|line| text += &line);
+    text += &conflicts(&sample.admin["conflicts"]).unwrap_or_default();
     text += &format!("\n\n{table}");
     for why in lines.iter().filter_map(|line| line.stopped.as_ref()) {
         text += &format!("\n\nSTOPPED: {why}");
@@ -212,6 +214,24 @@ fn incomplete(admin: &Value) -> impl Iterator<Item = String> {
         )
     };
     admin["incomplete"].as_array().into_iter().flatten().map(line)
+}
+
+/// What came again with another content since that process started, if anything did.
+fn conflicts(told: &Value) -> Option<String> {
+    let (found, unchecked) = (told["found"].as_u64()?, told["unchecked"].as_u64()?);
+    let mut text = String::new();
+    if found > 0 {
+        let last = told["last"].as_array()?.last()?;
+        let (first, again) = (last["first"].as_str()?, last["again"].as_str()?);
+        text = format!(
+            "\n{found} conflicts: events that came again with another content, the last at {again} (the first one, at {first}, stays)."
+        );
+    }
+    if unchecked > 0 {
+        text +=
+            &format!("\n{unchecked} events came again with other bytes and were not compared: see `hooklog audit`.");
+    }
+    Some(text)
 }
 
 fn cells(line: &Line) -> [String; 11] {
@@ -289,6 +309,16 @@ mod tests {
         let said: Vec<String> = incomplete(&json!({ "incomplete": [lacking] })).collect();
         assert!(said.len() == 1 && said[0].contains("events/1") && said[0].contains("2026-01-01"), "{said:?}");
         assert_eq!((incomplete(&json!({ "incomplete": [] })).count(), incomplete(&Value::Null).count()), (0, 0));
+    }
+
+    #[test]
+    fn conflicts_are_told_where_there_are_some() {
+        let told = |found: u64| {
+            let last = json!([{ "first": "raw/0/1", "again": "raw/0/2" }, { "first": "raw/3/1", "again": "raw/3/9" }]);
+            conflicts(&json!({ "found": found, "unchecked": 0, "last": last })).unwrap()
+        };
+        assert!(told(2).contains("raw/3/9") && told(2).contains("raw/3/1"));
+        assert_eq!((told(0).as_str(), conflicts(&Value::Null)), ("", None));
     }
 
     #[test]

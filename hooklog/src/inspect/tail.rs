@@ -11,16 +11,18 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::ends::{self, Ends};
-use hooklog_log::native;
 use hooklog_log::reader::{self, Ended};
+use hooklog_log::{SimpleConsumer, native};
 use hooklog_schemas::{NextOffset, Partition};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
+use super::conflicts::Marker;
 use super::start::Start;
-use super::{line, until_nobody_reads};
+use super::{line, status, until_nobody_reads};
 use crate::cluster::Cluster;
 use crate::settings::Common;
 
@@ -54,7 +56,7 @@ enum Topic {
 /// How long a poll may overlook Ctrl-C.
 const POLL: Duration = Duration::from_millis(100);
 
-type Reader = BaseConsumer<Ended>;
+type Reader = SimpleConsumer<Ended>;
 
 /// Runs the command to its end.
 pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
@@ -67,12 +69,16 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
     };
     let mut config = cluster.connection.reader_config(Isolation::Committed);
     config.set("enable.partition.eof", "true").set("statistics.interval.ms", reader::TELL_MS);
-    let reader: Reader = config.create_with_context(Ended::default())?;
+    let reader = SimpleConsumer::of(&config, Ended::default())?;
     let ends = ends_of(&cluster, &reader, &name)?;
     let begun = assign(&reader, &name, &ends, args.from)?;
     let unread = Unread::of(&begun, &ends);
-    let show =
-        |record: &BorrowedMessage<'_>| if common.json { line::json(record, word) } else { line::text(record, word) };
+    let known = if args.topic == Topic::Raw { status::told(&cluster) } else { Value::Null };
+    let mut marker = (args.topic == Topic::Raw).then(|| Marker::new(cluster.window(), &known));
+    let mut show = |record: &BorrowedMessage<'_>| {
+        let first = marker.as_mut().and_then(|marker| marker.mark(record));
+        if common.json { line::json(record, word, first) } else { line::text(record, word, first) }
+    };
     let mut out = anstream::stdout().lock();
     let stopped = interrupted()?;
     until_nobody_reads(follow(args, &reader, unread, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)

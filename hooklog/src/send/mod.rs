@@ -1,14 +1,17 @@
 //! `hooklog send`: posts signed webhooks, made up or one's own.
 //!
 //! `generator` makes events in their true order, `own` reads them from a file; `delivery` adds disorder and duplicates;
+//! `conflicts` looks for bodies of a file that say different things under one id, `known` for those that the log holds otherwise;
 //! `run` posts them through `client`, `retry` decides what becomes of each, `tally` counts.
 
 mod acks;
 mod ahead;
 mod args;
 mod client;
+mod conflicts;
 mod delivery;
 mod generator;
+mod known;
 mod own;
 mod progress;
 mod retry;
@@ -31,11 +34,14 @@ pub(crate) use args::Args;
 
 use acks::Acks;
 use client::Poster;
+use conflicts::{Conflict, Conflicts, Found};
 use delivery::{Deliveries, Disorder, Post};
 use generator::{Generator, Plan};
+use known::Known;
 use progress::Progress;
 use retry::Patience;
 use run::{Outcome, Setup};
+use tally::Report;
 
 type Posts = Box<dyn Iterator<Item = Result<Post>> + Send>;
 
@@ -59,14 +65,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
 
 /// The command with its outputs given; returns its exit code.
 fn execute(args: &Args, common: &Common, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
-    let posts = match posts(args) {
+    let conflicts = Conflicts::default();
+    let posts = match posts(args, &conflicts) {
         Ok(posts) => posts,
         Err(error) => return refuse(errors, &format!("{error:#}")),
     };
     if args.print {
         return print(posts, out, errors);
     }
-    let (setup, url) = match setup(args, common, posts) {
+    let (setup, target) = match setup(args, common, posts) {
         Ok(ready) => ready,
         Err(complaint) => return refuse(errors, &format!("{complaint:#}")),
     };
@@ -75,12 +82,28 @@ fn execute(args: &Args, common: &Common, out: &mut dyn Write, errors: &mut dyn W
         let stop = signals::cancel_on_signals().context("signals cannot be heard")?;
         anyhow::Ok(run::run(setup, stop.cancelled_owned()).await)
     })?;
-    tell(&outcome, &url, common.json, out, errors)
+    let known = target.home.and_then(|home| outcome.places.as_ref()?.known(&home));
+    let conflicts = InFile { found: conflicts.found(), known };
+    tell(&outcome, &conflicts, &target.url, common.json, out, errors)
 }
 
-fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, String)> {
-    let target = target::resolve(args, &settings::settings(common)?).map_err(anyhow::Error::msg)?;
-    let url = target.uri.to_string();
+/// What a file holds twice, and what the log holds otherwise; the latter where somebody could tell.
+struct InFile {
+    found: Found,
+    known: Option<Vec<Known>>,
+}
+
+/// Where the posts go, and the data directory of who answers there, where that is known.
+struct Endpoint {
+    url: String,
+    home: Option<std::path::PathBuf>,
+}
+
+fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, Endpoint)> {
+    let settings = settings::settings(common)?;
+    let target = target::resolve(args, &settings).map_err(anyhow::Error::msg)?;
+    let home = (args.file.is_some() && args.url.is_none()).then(|| settings.data_dir.clone());
+    let endpoint = Endpoint { url: target.uri.to_string(), home };
     let setup = Setup {
         posts,
         poster: Poster::new(target, usize::from(args.concurrency)),
@@ -88,18 +111,20 @@ fn setup(args: &Args, common: &Common, posts: Posts) -> Result<(Setup, String)> 
         rate: args.rate,
         patience: Patience { retry: args.retry, at_most: args.retry_for.map(Duration::from_secs) },
         acks: args.acks.as_deref().map(Acks::append_to).transpose()?,
+        places: endpoint.home.is_some(),
         progress: Progress::of(args.file.is_none().then(|| count(args))),
         seed: args.seed,
     };
-    Ok((setup, url))
+    Ok((setup, endpoint))
 }
 
 /// The posts that `args` mean, in the order of their arrival.
-fn posts(args: &Args) -> Result<Posts> {
+fn posts(args: &Args, conflicts: &Conflicts) -> Result<Posts> {
     let window = if args.shuffle { args.shuffle_window } else { 0 };
     let disorder = Disorder { seed: args.seed, duplicates: args.duplicates, window };
     if let Some(path) = &args.file {
-        return Ok(Box::new(Deliveries::new(own::Bodies::new(own::open(path)?), disorder)));
+        let bodies = conflicts.clone().watch(own::Bodies::new(own::open(path)?));
+        return Ok(Box::new(Deliveries::new(bodies, disorder)));
     }
     let plan = Plan {
         seed: args.seed,
@@ -138,10 +163,30 @@ fn is_wanted(written: std::io::Result<()>) -> Result<bool> {
 }
 
 /// Says how it went: the report on standard output, what went wrong on standard error.
-fn tell(outcome: &Outcome, url: &str, json: bool, out: &mut dyn Write, errors: &mut dyn Write) -> Result<u8> {
-    let report = &outcome.report;
+fn tell(
+    outcome: &Outcome,
+    conflicts: &InFile,
+    url: &str,
+    json: bool,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> Result<u8> {
+    let InFile { found: conflicts, known } = conflicts;
+    let in_log = known.as_ref().map(|known| known.len() as u64);
+    let report = &Report { conflicts: conflicts.count, conflicts_in_log: in_log, ..outcome.report.clone() };
     let text = if json { serde_json::to_string(report)? } else { report.table() };
     writeln!(out, "{text}")?;
+    for conflict in &conflicts.named {
+        let Conflict { id, first, again } = conflict;
+        writeln!(errors, "{id}: event {again} of the file says something else than event {first}; one of them stays")?;
+    }
+    if conflicts.count > 0 {
+        let count = conflicts.count;
+        writeln!(errors, "{count} events have an id of another one: of each id the first to arrive becomes an event")?;
+    }
+    for line in known::lines(known.as_deref().unwrap_or_default()) {
+        writeln!(errors, "{line}")?;
+    }
     for (complaint, given) in &outcome.complaints {
         writeln!(errors, "{} not acknowledged ({} first), {complaint}", given.count, given.first)?;
     }

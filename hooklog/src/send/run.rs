@@ -14,6 +14,7 @@ use super::ahead::Ahead;
 use super::client::{Poster, Reply};
 use super::delivery::Post;
 use super::generator::dice::Dice;
+use super::known::Places;
 use super::progress::Progress;
 use super::retry::{Answer, Patience, Verdict, judge};
 use super::tally::{Report, Tally};
@@ -27,6 +28,8 @@ pub(super) struct Setup {
     pub(super) rate: Option<f64>,
     pub(super) patience: Patience,
     pub(super) acks: Option<Acks>,
+    /// Whether to remember where the bodies stand.
+    pub(super) places: bool,
     pub(super) progress: Progress,
     pub(super) seed: u64,
 }
@@ -36,6 +39,8 @@ pub(super) struct Outcome {
     pub(super) report: Report,
     /// Whether any attempt was answered; if not, there is nobody.
     pub(super) was_answered: bool,
+    /// Where the acknowledged bodies stand, if that was asked for.
+    pub(super) places: Option<Places>,
     /// Why posts were given up, and how often.
     pub(super) complaints: BTreeMap<String, Given>,
     pub(super) was_stopped: bool,
@@ -71,6 +76,7 @@ struct Queue {
 struct Book {
     tally: Tally,
     acks: Option<Acks>,
+    places: Option<Places>,
     complaints: BTreeMap<String, Given>,
     dice: Dice,
 }
@@ -113,7 +119,13 @@ impl Run {
         let dice = Dice::new(setup.seed, b"backoffs");
         Self {
             queue: tokio::sync::Mutex::new(Queue { posts: Ahead::of(setup.posts), taken: 0 }),
-            book: Mutex::new(Book { tally: Tally::new(), acks: setup.acks, complaints: BTreeMap::new(), dice }),
+            book: Mutex::new(Book {
+                tally: Tally::new(),
+                acks: setup.acks,
+                places: setup.places.then(Places::default),
+                complaints: BTreeMap::new(),
+                dice,
+            }),
             poster: setup.poster,
             rate: setup.rate,
             patience: setup.patience,
@@ -164,7 +176,7 @@ impl Run {
             let reply = self.poster.post(post.body.clone(), epoch_seconds()).await;
             let verdict = self.judge(&reply, attempt, first);
             match verdict {
-                Verdict::Acked => return self.ack(&post, started.elapsed()),
+                Verdict::Acked => return self.ack(&post, &reply, started.elapsed()),
                 Verdict::GivenUp => break self.complain(&post, &reply),
                 Verdict::Again(pause) => {
                     self.progress.wait(&reply.text);
@@ -186,10 +198,11 @@ impl Run {
         judge(&reply.answer, attempt, first.elapsed(), self.patience, chance)
     }
 
-    fn ack(&self, post: &Post, latency: Duration) -> Result<()> {
+    fn ack(&self, post: &Post, reply: &Reply, latency: Duration) -> Result<()> {
         self.progress.ack();
         let mut book = hold(&self.book);
         let is_first = book.tally.ack(post.number, latency);
+        book.places.iter_mut().for_each(|places| places.note(&post.id, &reply.text));
         match &mut book.acks {
             Some(acks) if is_first && !post.id.is_empty() => acks.write(&post.id),
             _ => Ok(()),
@@ -225,6 +238,7 @@ impl Run {
         Outcome {
             report: book.tally.report(self.began.elapsed()),
             was_answered: book.tally.was_answered(),
+            places: book.places.clone(),
             complaints: book.complaints.clone(),
             was_stopped: self.stop.is_cancelled(),
             failure,

@@ -34,6 +34,10 @@ pub(super) struct Report {
     pub(super) acked_events: u64,
     pub(super) by_status: BTreeMap<String, u64>,
     pub(super) latency_ms: Latency,
+    /// Bodies of a file that say something else than an earlier one of their id.
+    pub(super) conflicts: u64,
+    /// Bodies of a file that say something else than an earlier record of the log; nothing where nobody could tell.
+    pub(super) conflicts_in_log: Option<u64>,
     pub(super) seconds: f64,
     pub(super) per_second: f64,
 }
@@ -97,6 +101,8 @@ impl Tally {
                 p99: quantile(0.99),
                 max: self.latency_us.max() as f64 / 1e3,
             },
+            conflicts: 0,
+            conflicts_in_log: None,
             seconds: (seconds * 1e3).round() / 1e3,
             per_second: (self.acked as f64 / seconds.max(1e-3)).round(),
         }
@@ -110,7 +116,10 @@ impl Report {
         let counts = counts.map(|(name, count)| (name.to_owned(), count.to_string()));
         let statuses = self.by_status.iter().map(|(status, count)| (explain(status), count.to_string()));
         let rest = ("not acknowledged".to_owned(), self.not_acked.to_string());
-        let facts = table(["", "count"], counts.into_iter().chain(statuses).chain([rest]));
+        let conflicts = [("conflicts", self.conflicts), ("conflicts with the log", self.conflicts_in_log.unwrap_or(0))];
+        let conflicts = conflicts.into_iter().filter(|(_, count)| *count > 0);
+        let conflicts = conflicts.map(|(name, count)| (name.to_owned(), count.to_string()));
+        let facts = table(["", "count"], counts.into_iter().chain(statuses).chain([rest]).chain(conflicts));
         let of = &self.latency_ms;
         let latency = [("p50", of.p50), ("p90", of.p90), ("p99", of.p99), ("max", of.max)];
         let latency = table(["latency", "ms"], latency.map(|(name, ms)| (name.to_owned(), format!("{ms:.1}"))));

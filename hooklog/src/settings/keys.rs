@@ -19,7 +19,7 @@ const fn key(name: &'static str, default: &'static str) -> Key {
 }
 
 /// All of them, in the order in which `config check` shows them.
-pub(super) const KEYS: [Key; 10] = [
+pub(super) const KEYS: [Key; 11] = [
     Key { name: "brokers", default: None, absent: "(`up` runs its own broker)", path: false },
     key("prefix", "hooklog."),
     Key { name: "data_dir", default: None, absent: "", path: true },
@@ -27,6 +27,7 @@ pub(super) const KEYS: [Key; 10] = [
     key("query_addr", "127.0.0.1:8081"),
     key("kafka_port", "9092"),
     Key { name: "partitions", default: None, absent: "(4 on its own broker, 12 on a given cluster)", path: false },
+    Key { name: "replication", default: None, absent: "(1 on its own broker, 3 on a given cluster)", path: false },
     Key { name: "rules", default: None, absent: "(those that are built in)", path: true },
     key("dedup_window_days", "35"),
     key("signature_tolerance", "300"),

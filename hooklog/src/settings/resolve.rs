@@ -103,6 +103,7 @@ impl Reading<'_> {
         let query_addr = self.value("query_addr", values::loopback);
         let kafka_port = self.value("kafka_port", values::port);
         let partitions = self.value("partitions", values::partitions);
+        let replication = self.value("replication", values::replication);
         let rules = self.rules();
         let dedup_window_days = self.value("dedup_window_days", values::window);
         let signature_tolerance = self.value("signature_tolerance", values::tolerance);
@@ -121,6 +122,7 @@ impl Reading<'_> {
             query_addr: query_addr?,
             kafka_port: kafka_port?,
             partitions,
+            replication,
             rules,
             dedup_window_days: dedup_window_days?,
             signature_tolerance: signature_tolerance?,

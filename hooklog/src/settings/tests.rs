@@ -86,6 +86,7 @@ fn without_anything_said_the_defaults_hold() {
     assert_eq!(settings.ingest_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.query_addr.to_string(), "127.0.0.1:8081");
     assert_eq!((settings.kafka_port, settings.partitions, settings.rules), (9092, None, None));
+    assert_eq!(settings.replication, None);
     assert_eq!((settings.dedup_window_days, settings.signature_tolerance), (35, 300));
     assert_eq!(settings.data_dir, Path::new("/home/me/.local/share/hooklog"));
     assert!(settings.sources.is_empty());
@@ -130,6 +131,7 @@ fn every_single_setting_can_come_from_each_layer() {
         ("query_addr", "[::1]:2"),
         ("kafka_port", "3"),
         ("partitions", "4"),
+        ("replication", "3"),
         ("rules", "/r"),
         ("dedup_window_days", "40"),
         ("signature_tolerance", "300"),
@@ -214,6 +216,8 @@ fn values_that_cannot_be_are_refused_each_with_what_to_do() {
         ("kafka_port", "65536", "port"),
         ("partitions", "0", "1 to 1000"),
         ("partitions", "-1", "1 to 1000"),
+        ("replication", "0", "1 to 9"),
+        ("replication", "three", "1 to 9"),
         ("dedup_window_days", "30", "too short"),
         ("dedup_window_days", "0", "too short"),
         ("dedup_window_days", "367", "31 to 366"),
@@ -324,7 +328,7 @@ fn the_check_shows_every_setting_and_every_problem_and_no_secret() {
         assert!(!table.contains("canary") && !json.contains("canary"), "{table}\n{json}");
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((json["ok"] == ok, json["problems"].as_array().unwrap().len()), (true, if ok { 0 } else { 2 }));
-        assert_eq!(json["settings"].as_array().unwrap().len(), 13);
+        assert_eq!(json["settings"].as_array().unwrap().len(), 14);
         for row in &resolved.rows {
             assert!(table.contains(&row.key), "{} in {table}", row.key);
         }

@@ -55,6 +55,13 @@ pub(super) fn partitions(text: &str) -> Result<u32, String> {
     }
 }
 
+pub(super) fn replication(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..=9) => Ok(count),
+        _ => Err(format!("{text:?} is not a number of replicas, 1 to 9")),
+    }
+}
+
 pub(super) fn window(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(days @ SHORTEST_WINDOW..=LONGEST_WINDOW) => Ok(days),

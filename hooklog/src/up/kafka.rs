@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hooklog_log::provision::{self, Needs, Provisioned};
+use hooklog_log::provision::{self, Needs, Provisioned, Replication};
 use hooklog_log::{Connection, reach};
 use hooklog_schemas::ids::Span;
 use tokio::sync::watch::Receiver;
@@ -166,10 +166,17 @@ impl Cluster {
         let needs = Needs {
             topics: settings.topics(),
             partitions: self.partitions,
+            replication: self.replication(settings),
             window: Span::days(i64::from(settings.dedup_window_days)),
         };
         let connection = self.connection.clone();
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
+    }
+
+    /// Our own broker is the only one; a given cluster has three, unless somebody says otherwise.
+    fn replication(&self, settings: &Settings) -> Replication {
+        let unsaid = if self.own.is_some() { Replication::Of(1) } else { Replication::Three };
+        settings.replication.map_or(unsaid, Replication::Of)
     }
 
     /// What is to be done about the dedup window, for a process that removes duplicates.

@@ -16,6 +16,8 @@ pub(crate) struct Args {
     project: ProjectArgs,
     #[command(flatten)]
     process: ProcessArgs,
+    #[command(flatten)]
+    topics: TopicArgs,
     /// The port of its own broker on 127.0.0.1; 0 takes a free one [default: 9092]
     #[arg(long, value_name = "PORT")]
     kafka_port: Option<u16>,
@@ -51,17 +53,34 @@ pub(crate) struct ProjectArgs {
     rules: Option<PathBuf>,
 }
 
+/// What every service asks of topics that it has to create.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct TopicArgs {
+    /// How many brokers keep each partition of new topics [default: 1 on its own broker, 3 on a given cluster]
+    #[arg(long, value_name = "N")]
+    replication: Option<u32>,
+}
+
+/// A service that runs alone.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Alone<T: ClapArgs> {
+    #[command(flatten)]
+    service: T,
+    #[command(flatten)]
+    topics: TopicArgs,
+}
+
 /// What one process runs.
 #[derive(Debug)]
 pub(crate) enum Roles {
     /// Everything, and a broker where no cluster is given.
     Up(Args),
     /// Webhooks in.
-    Ingest(IngestArgs),
+    Ingest(Alone<IngestArgs>),
     /// Duplicates out.
-    Process(ProcessArgs),
+    Process(Alone<ProcessArgs>),
     /// Views.
-    Project(ProjectArgs),
+    Project(Alone<ProjectArgs>),
 }
 
 impl Roles {
@@ -86,7 +105,7 @@ impl Roles {
     pub(super) fn changes_window(&self) -> bool {
         match self {
             Roles::Up(all) => all.process.change_window,
-            Roles::Process(process) => process.change_window,
+            Roles::Process(process) => process.service.change_window,
             Roles::Ingest(_) | Roles::Project(_) => false,
         }
     }
@@ -94,11 +113,11 @@ impl Roles {
     /// All flags, as settings.
     pub(super) fn flags(&self, common: &Common) -> Flags {
         let (none_i, none_c, none_j) = (IngestArgs::default(), ProcessArgs::default(), ProjectArgs::default());
-        let (ingest, process, project, port) = match self {
-            Roles::Up(all) => (&all.ingest, &all.process, &all.project, all.kafka_port),
-            Roles::Ingest(ingest) => (ingest, &none_c, &none_j, None),
-            Roles::Process(process) => (&none_i, process, &none_j, None),
-            Roles::Project(project) => (&none_i, &none_c, project, None),
+        let (ingest, process, project, topics, port) = match self {
+            Roles::Up(all) => (&all.ingest, &all.process, &all.project, &all.topics, all.kafka_port),
+            Roles::Ingest(alone) => (&alone.service, &none_c, &none_j, &alone.topics, None),
+            Roles::Process(alone) => (&none_i, &alone.service, &none_j, &alone.topics, None),
+            Roles::Project(alone) => (&none_i, &none_c, &alone.service, &alone.topics, None),
         };
         let rules = project.rules.as_ref().map(|path| path.to_string_lossy().into_owned());
         Flags::of(common)
@@ -106,6 +125,7 @@ impl Roles {
             .with("query_addr", project.query_addr.as_ref())
             .with("rules", rules)
             .with("partitions", process.partitions)
+            .with("replication", topics.replication)
             .with("kafka_port", port)
     }
 }

@@ -124,6 +124,7 @@ impl Services {
             workers: cores,
             registry: registry.clone(),
             pace: Pace::default(),
+            conflicts: self.standing.conflicts.clone(),
         };
         let (progress, stop) = (Progress::of(processor::NAME), self.stop.clone());
         self.standing.processor = Some(progress.clone());

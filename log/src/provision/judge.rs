@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hooklog_schemas::ids::Span;
 
-use super::wanted::{Role, Wanted};
+use super::wanted::{self, Role, Wanted};
 
 /// Raw must reach back past the window by two of the store's buckets, for a store that is restored from it.
 const MARGIN: Span = Span::days(10);
@@ -13,6 +13,8 @@ const MARGIN: Span = Span::days(10);
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) partitions: u32,
+    /// The fewest replicas of a partition.
+    pub(super) replication: u32,
     pub(super) settings: BTreeMap<String, String>,
 }
 
@@ -32,7 +34,9 @@ impl Verdict {
 
 pub(super) fn judge(wanted: &Wanted, pinned: u32, found: &Found, window: Span) -> Verdict {
     let mut verdict = partitions(wanted, pinned, found.partitions);
-    for (name, value) in &wanted.settings {
+    verdict.join(replicas(wanted, found));
+    // What fits a topic depends on the replicas that it has, not on those that it ought to have.
+    for (name, value) in &wanted::settings(wanted.role, found.replication) {
         let is = found.settings.get(*name).map_or("", String::as_str);
         if is != value {
             verdict.join(setting(wanted, name, value, is, window));
@@ -52,6 +56,24 @@ fn partitions(wanted: &Wanted, pinned: u32, found: u32) -> Verdict {
             "{name} has {found} partitions, of which the first {pinned} are used: the count is pinned, so that no key moves"
         )),
     }
+}
+
+/// Fewer replicas than wanted never mend themselves, and everything works until a disk is gone.
+fn replicas(wanted: &Wanted, found: &Found) -> Verdict {
+    let (name, is, wants) = (&wanted.name, found.replication, wanted.replication);
+    let in_sync = found.settings.get("min.insync.replicas").map_or(1, |value| number(value));
+    let mut verdict = Verdict::default();
+    if i64::from(is) < in_sync {
+        verdict.join(no(format!(
+            "{name} has {is} replicas and min.insync.replicas={in_sync}, so nothing can be written to it: raise the one with kafka-reassign-partitions, or lower the other: kafka-configs --alter --topic {name} --add-config min.insync.replicas=1"
+        )));
+    }
+    if is < wants {
+        verdict.join(but(format!(
+            "{name} has {is} replicas, wanted are {wants}: the loss of {is} brokers loses acknowledged events. Raise it: kafka-reassign-partitions --execute (see \"A topic has too few replicas\" in the guide), or say --replication {is} where that is meant"
+        )));
+    }
+    verdict
 }
 
 fn setting(wanted: &Wanted, name: &str, value: &str, is: &str, window: Span) -> Verdict {
@@ -94,17 +116,26 @@ fn but(sentence: String) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Needs, wanted};
+    use super::super::{Needs, Replication, wanted};
     use super::*;
     use crate::Topics;
 
     const WINDOW: Span = Span::days(35);
 
     fn raw() -> (Wanted, Found) {
-        let needs = Needs { topics: Topics::default(), partitions: 4, window: WINDOW };
-        let wanted = wanted::topics(&needs, 1).remove(0);
+        raw_of(needs(Replication::Three), 1)
+    }
+
+    fn needs(replication: Replication) -> Needs {
+        Needs { topics: Topics::default(), partitions: 4, replication, window: WINDOW }
+    }
+
+    /// What is wanted of `raw` on so many brokers, and a topic that is just so.
+    fn raw_of(needs: Needs, brokers: usize) -> (Wanted, Found) {
+        let wanted = wanted::topics(&needs, brokers).remove(0);
         let settings = wanted.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        (wanted, Found { partitions: 4, settings })
+        let replication = wanted.replication;
+        (wanted, Found { partitions: 4, replication, settings })
     }
 
     #[track_caller]
@@ -152,9 +183,66 @@ mod tests {
         check(|found| found.partitions = 5, 0, 1);
     }
 
+    /// A topic that was made while two of three brokers were down.
+    #[test]
+    fn a_topic_with_fewer_replicas_than_the_cluster_could_keep_is_told_of_at_every_start() {
+        let (_, made_on_one) = raw_of(needs(Replication::Three), 1);
+        let judged = |needs: Needs, brokers: usize, found: &Found| {
+            let (wanted, _) = raw_of(needs, brokers);
+            judge(&wanted, 4, found, WINDOW)
+        };
+        for (brokers, warnings) in [(1, 0), (2, 1), (3, 1), (9, 1)] {
+            let verdict = judged(needs(Replication::Three), brokers, &made_on_one);
+            assert_eq!((verdict.contradictions.len(), verdict.warnings.len()), (0, warnings), "{brokers}: {verdict:?}");
+            assert!(verdict.warnings.iter().all(|warning| warning.contains("kafka-reassign-partitions")));
+        }
+        assert_eq!(judged(needs(Replication::Of(1)), 3, &made_on_one), Verdict::default(), "somebody decided so");
+        assert_eq!(judged(needs(Replication::Of(3)), 1, &made_on_one).warnings.len(), 1);
+    }
+
+    /// Two of three brokers are down at a later start: what is there still fits.
+    #[test]
+    fn a_topic_with_more_replicas_than_brokers_are_up_fits() {
+        let (_, made_on_three) = raw_of(needs(Replication::Three), 3);
+        assert_eq!(made_on_three.settings["min.insync.replicas"], "2");
+        let (wanted, _) = raw_of(needs(Replication::Three), 1);
+        assert_eq!(judge(&wanted, 4, &made_on_three, WINDOW), Verdict::default());
+    }
+
+    #[test]
+    fn more_in_sync_replicas_than_there_are_replicas_stop_us_since_nothing_could_be_written() {
+        check(set("min.insync.replicas", "2"), 1, 0);
+        let (wanted, mut found) = raw_of(needs(Replication::Three), 3);
+        found.settings.insert("min.insync.replicas".to_owned(), "1".to_owned());
+        assert_eq!(judge(&wanted, 4, &found, WINDOW).warnings.len(), 1, "one broker's word would be enough");
+    }
+
+    #[test]
+    fn most_replicas_must_have_what_is_acknowledged() {
+        let in_sync = |replication| {
+            let (_, found) = raw_of(needs(Replication::Of(replication)), 9);
+            found.settings["min.insync.replicas"].clone()
+        };
+        assert_eq!([1, 2, 3, 4, 5].map(in_sync), ["1", "1", "2", "3", "3"]);
+    }
+
+    #[test]
+    fn topics_are_not_created_where_fewer_than_three_brokers_show_and_nobody_decided() {
+        use super::super::enough;
+        for (replication, brokers, fits) in [
+            (Replication::Three, 1, false),
+            (Replication::Three, 2, false),
+            (Replication::Three, 3, true),
+            (Replication::Of(1), 1, true),
+            (Replication::Of(3), 1, true),
+        ] {
+            assert_eq!(enough(&needs(replication), brokers).is_ok(), fits, "{replication:?} {brokers}");
+        }
+    }
+
     #[test]
     fn only_a_single_broker_flushes_every_message() {
-        let needs = Needs { topics: Topics::default(), partitions: 4, window: WINDOW };
+        let needs = needs(Replication::Three);
         let flushed =
             |brokers| wanted::topics(&needs, brokers)[0].settings.iter().any(|(name, _)| *name == "flush.messages");
         assert!(flushed(1) && !flushed(3));

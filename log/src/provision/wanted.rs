@@ -1,6 +1,6 @@
 //! What each topic is to be like.
 
-use super::Needs;
+use super::{Needs, Replication};
 
 /// A setting of a topic and the value that we give it.
 pub(super) type Setting = (&'static str, String);
@@ -11,7 +11,7 @@ pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) partitions: u32,
-    pub(super) replication: i32,
+    pub(super) replication: u32,
     pub(super) settings: Vec<Setting>,
 }
 
@@ -28,9 +28,13 @@ const FOR_EVER: &str = "-1";
 /// As large as a segment's index can address: fewer files on a log that is kept for ever.
 const SEGMENT: &str = "1073741824";
 
-/// All topics for a cluster of `brokers`.
+/// All topics for a cluster that shows so many `brokers`. Three replicas are wanted where it can have them: an existing topic
+/// of a cluster of one broker keeps its one.
 pub(super) fn topics(needs: &Needs, brokers: usize) -> Vec<Wanted> {
-    let replication = if brokers >= 3 { 3 } else { 1 };
+    let replication = match needs.replication {
+        Replication::Of(replication) => replication,
+        Replication::Three => u32::try_from(brokers).unwrap_or(3).clamp(1, 3),
+    };
     let topic = |name: String, role, partitions| Wanted {
         settings: settings(role, replication),
         name,
@@ -45,11 +49,12 @@ pub(super) fn topics(needs: &Needs, brokers: usize) -> Vec<Wanted> {
     ]
 }
 
-fn settings(role: Role, replication: i32) -> Vec<Setting> {
+/// What a topic of so many replicas is set to.
+pub(super) fn settings(role: Role, replication: u32) -> Vec<Setting> {
     let mut settings = vec![
         ("max.message.bytes", MESSAGE_MAX.to_owned()),
         ("unclean.leader.election.enable", "false".to_owned()),
-        ("min.insync.replicas", if replication == 3 { "2" } else { "1" }.to_owned()),
+        ("min.insync.replicas", in_sync(replication).to_string()),
         ("compression.type", "producer".to_owned()),
         ("segment.bytes", SEGMENT.to_owned()),
     ];
@@ -69,6 +74,11 @@ fn settings(role: Role, replication: i32) -> Vec<Setting> {
         Role::Control => settings.push(("cleanup.policy", "compact".to_owned())),
     }
     settings
+}
+
+/// How many replicas must have an acknowledged record: more than half, where one broker can then be away.
+fn in_sync(replication: u32) -> u32 {
+    if replication >= 3 { replication / 2 + 1 } else { 1 }
 }
 
 /// Kept for ever, never compacted: a log of facts.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Envelope, ID_MAX, Object, THIN, Unusable};
+use super::{Envelope, ID_MAX, Object, THIN, Unusable, context};
 use crate::time;
 
 pub(super) fn envelope(json: &[u8]) -> Result<Envelope<'static>, Unusable> {
@@ -19,13 +19,15 @@ pub(super) fn envelope(json: &[u8]) -> Result<Envelope<'static>, Unusable> {
     if matches!(text, Cow::Owned(_)) && id.contains(char::REPLACEMENT_CHARACTER) {
         return Err(Unusable::BadId);
     }
+    let thin = top.text("object").as_deref() == Some(THIN);
+    let named = top.first("context").filter(|_| thin).and_then(Raw::any_text).and_then(context::account);
     let envelope = Envelope {
         id,
         kind: top.text("type"),
         created: top.first("created").and_then(|value| value.moment()),
         livemode: top.first("livemode").is_some_and(|value| value.0 == "true"),
-        account: top.text("account"),
-        thin: top.text("object").as_deref() == Some(THIN),
+        account: named.or_else(|| top.text("account")),
+        thin,
         related: top.reference("related_object"),
         object: object(&top.inside("data").inside("object")),
     };
@@ -52,11 +54,15 @@ struct Raw<'a>(&'a str);
 impl<'a> Raw<'a> {
     /// A string of 1 to 255 bytes. One that Unicode cannot say is none.
     fn text(self) -> Option<Cow<'a, str>> {
+        self.any_text().filter(|text| (1..=ID_MAX).contains(&text.len()))
+    }
+
+    /// A string of any length.
+    fn any_text(self) -> Option<Cow<'a, str>> {
         if !self.0.starts_with('"') {
             return None;
         }
-        let text: String = serde_json::from_str(self.0).ok()?;
-        (1..=ID_MAX).contains(&text.len()).then_some(Cow::Owned(text))
+        serde_json::from_str(self.0).ok().map(Cow::Owned)
     }
 
     fn members(self) -> Members<'a> {

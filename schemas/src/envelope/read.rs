@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Envelope, ID_MAX, Object, THIN, Unusable};
+use super::{Envelope, ID_MAX, Object, THIN, Unusable, context};
 use crate::time;
 
 pub(super) fn envelope(json: &[u8]) -> Result<Envelope<'_>, Unusable> {
@@ -17,7 +17,11 @@ pub(super) fn envelope(json: &[u8]) -> Result<Envelope<'_>, Unusable> {
         Value::Text(id) if (1..=ID_MAX).contains(&id.len()) => id,
         _ => return Err(Unusable::BadId),
     };
-    Ok(Envelope { id, ..fields.envelope })
+    let mut envelope = Envelope { id, ..fields.envelope };
+    if envelope.thin {
+        envelope.account = fields.context.and_then(context::account).or(envelope.account);
+    }
+    Ok(envelope)
 }
 
 /// Takes in one object's members; a reader for each object whose members matter.
@@ -29,6 +33,8 @@ trait Members<'de>: Default {
 struct Top<'a> {
     id: Option<Value<'a>>,
     seen: Seen,
+    /// `context`, which only a thin event has a use for.
+    context: Option<Cow<'a, str>>,
     envelope: Envelope<'a>,
 }
 
@@ -57,6 +63,7 @@ impl<'de> Members<'de> for Top<'de> {
                 to.thin = matches!(map.next_value()?, Value::Text(text) if text == THIN);
             }
             "related_object" if self.seen.first(5) => to.related = map.next_value::<Value<'_>>()?.reference(),
+            "context" if self.seen.first(7) => self.context = map.next_value::<Value<'_>>()?.text(),
             "data" if self.seen.first(6) => to.object = map.next_value::<OrNothing<Data<'_>>>()?.0.object,
             _ => return skip(map),
         }
@@ -184,6 +191,10 @@ enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    fn text(self) -> Option<Cow<'a, str>> {
+        if let Value::Text(text) = self { Some(text) } else { None }
+    }
+
     fn short_text(self) -> Option<Cow<'a, str>> {
         match self {
             Value::Text(text) if (1..=ID_MAX).contains(&text.len()) => Some(text),

@@ -35,6 +35,30 @@ fn a_thin_event_is_read() {
 }
 
 #[test]
+fn the_context_of_a_thin_event_names_its_account() {
+    let account = |members: &str| {
+        let quick = format!(r#"{{"id":"evt_2","object":"v2.core.event"{members}}}"#);
+        let patient = format!(r#"{{"id":"evt_2","x":1e999,"type":"\ud800","object":"v2.core.event"{members}}}"#);
+        let [quick, patient] = [quick, patient].map(|body| read(&body).account.map(Cow::into_owned));
+        assert_eq!(quick, patient, "{members}");
+        quick
+    };
+    let some = |account: &str| Some(account.to_owned());
+    assert_eq!(account(r#","context":"acct_7""#), some("acct_7"));
+    assert_eq!(account(r#","context":"org_1\/acct_7""#), some("acct_7"));
+    assert_eq!(account(&format!(r#","context":"org_{}/acct_7""#, "x".repeat(300))), some("acct_7"));
+    assert_eq!(account(r#","account":"acct_8","context":"acct_7""#), some("acct_7"));
+    assert_eq!(account(r#","context":"org_1","account":"acct_8""#), some("acct_8"));
+    assert_eq!(account(r#","context":"acct_7","context":"acct_8""#), some("acct_7"), "the first one counts");
+    for odd in ["null", "7", r#"["acct_7"]"#, r#"{"id":"acct_7"}"#, "\"\""] {
+        assert_eq!(account(&format!(r#","context":{odd}"#)), None, "{odd}");
+    }
+    let snapshot = read(r#"{"id":"evt_1","object":"event","context":"acct_7","account":"acct_8"}"#);
+    assert_eq!(snapshot.account.as_deref(), Some("acct_8"), "a snapshot event has a field of its own");
+    assert_eq!(read(r#"{"id":"evt_1","object":"event","context":"acct_7"}"#).account, None);
+}
+
+#[test]
 fn the_first_of_a_repeated_key_counts_even_where_it_is_of_no_use() {
     let event = read(
         r#"{"id":"evt_1","id":"evt_2","type":7,"type":"x","livemode":"yes","livemode":true,"data":1,"data":{"object":{"id":"x"}}}"#,
@@ -180,7 +204,7 @@ fn nesting_without_end_is_refused_and_does_not_overflow_the_stack() {
 /// Members that matter, and some that do not, with values of every kind.
 fn odd_body() -> impl Strategy<Value = String> {
     let key = prop_oneof![
-        "(id|type|created|livemode|account|object|related_object|data|x)",
+        "(id|type|created|livemode|account|context|object|related_object|data|x)",
         "(customer|payment_intent|charge|payment)",
         Just(r"\u0069d".to_owned()),
     ];
@@ -188,6 +212,7 @@ fn odd_body() -> impl Strategy<Value = String> {
         "(null|true|false|-?[1-9][0-9]{0,24}|0|[0-9]\\.[0-9]e[0-9]{1,2})",
         "\"(evt|cus|pi|invoice_payment|v2\\.core\\.event)[a-z0-9é]{0,4}\"",
         "\"2026-01-0[1-9]T00:00:00Z\"",
+        "\"(org_1/)?acct_[0-9]\"",
     ];
     let value = leaf.prop_recursive(4, 40, 6, move |inner| {
         let member = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
@@ -196,8 +221,11 @@ fn odd_body() -> impl Strategy<Value = String> {
             1 => proptest::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
         ]
     });
-    (value.clone(), value.clone(), value).prop_map(|(first, second, third)| {
-        format!(r#"{{"id":"evt_1","type":{third},"data":{{"object":{first}}},"object":{second},"created":1}}"#)
+    let object = prop_oneof![value.clone(), Just("\"v2.core.event\"".to_owned())];
+    (value.clone(), object, value.clone(), value).prop_map(|(first, second, third, fourth)| {
+        format!(
+            r#"{{"id":"evt_1","type":{third},"data":{{"object":{first}}},"object":{second},"created":1,"context":{fourth}}}"#
+        )
     })
 }
 

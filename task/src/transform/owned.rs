@@ -7,7 +7,7 @@ use hooklog_store::{Applied, Emission, Error as StoreError, Source, Store, Verif
 
 use super::due::Place;
 use crate::error::Error;
-use crate::fold::{Effects, Fold, step};
+use crate::fold::{Effects, Fold, Suspect, step};
 use crate::input::Input;
 use crate::overlay::Overlay;
 
@@ -20,6 +20,8 @@ pub(super) struct Owned {
     overlay: Overlay,
     /// What is folded and not applied emitted: the input's offset, the output's partition.
     outputs: Vec<(Offset, Partition)>,
+    /// Of what is folded and not applied.
+    suspects: Vec<Suspect>,
     /// Why nothing more may be folded; it leaves once nothing of it is open.
     fault: Option<Error>,
     dropped_at: Option<Instant>,
@@ -28,8 +30,9 @@ pub(super) struct Owned {
 impl Owned {
     pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
         let applied = store.applied(&source)?;
-        let (overlay, outputs) = (Overlay::default(), Vec::new());
-        Ok(Owned { source, store, applied, folded: applied, overlay, outputs, fault: None, dropped_at: None })
+        let (overlay, outputs, suspects) = (Overlay::default(), Vec::new(), Vec::new());
+        let (folded, fault, dropped_at) = (applied, None, None);
+        Ok(Owned { source, store, applied, folded, overlay, outputs, suspects, fault, dropped_at })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -68,13 +71,19 @@ impl Owned {
 
     /// Folds records that follow what is folded already, in order and without a hole.
     pub(super) fn fold<'a, F: Fold>(&mut self, fold: &F, batch: &[Input<'a>]) -> Result<Effects<'a>, StoreError> {
-        let effects = step(fold, &self.store, &mut self.overlay, batch)?;
+        let mut effects = step(fold, &self.store, &mut self.overlay, batch)?;
+        self.suspects.append(&mut effects.suspects);
         if let Some(last) = batch.last() {
             self.folded = Applied { next: last.offset.next(), clock: last.time };
         }
         let outputs = effects.origins.iter().zip(&effects.produce);
         self.outputs.extend(outputs.map(|(origin, record)| (*origin, record.partition)));
         Ok(effects)
+    }
+
+    /// The suspects of a transaction that is committed. Those of one that is rolled forward are dropped by [`Owned::apply`].
+    pub(super) fn take_suspects(&mut self) -> Vec<Suspect> {
+        std::mem::take(&mut self.suspects)
     }
 
     /// Writes what is folded into the store, with its position and what it emitted; how many records that were, and how
@@ -86,6 +95,7 @@ impl Owned {
         let records = (self.folded.next.0 - self.applied.next.0).unsigned_abs();
         self.applied = self.folded;
         self.overlay.clear();
+        self.suspects.clear();
         Ok((records, emission.outputs.len() as u64))
     }
 
@@ -114,6 +124,7 @@ impl Owned {
         self.folded = self.applied;
         self.overlay.clear();
         self.outputs.clear();
+        self.suspects.clear();
         self.fault = None;
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
 use hooklog_ingest::{Config, Error, Limits, Secret, Source};
-use hooklog_log::provision::{self, Needs};
+use hooklog_log::provision::{self, Needs, Replication};
 use hooklog_log::{Connection, TopicId, Topics};
 use hooklog_schemas::Namespace;
 use hooklog_schemas::ids::Span;
@@ -65,7 +65,12 @@ impl Ingest {
     /// On new topics of `brokers`, and ready.
     pub(crate) fn ready(brokers: &str) -> Ingest {
         let topics = Topics::with_prefix(unique_prefix());
-        let needs = Needs { topics: topics.clone(), partitions: PARTITIONS, window: Span::days(35) };
+        let needs = Needs {
+            topics: topics.clone(),
+            partitions: PARTITIONS,
+            replication: Replication::Of(1),
+            window: Span::days(35),
+        };
         // A new topic's leader takes a moment; what is said until then is not this test's concern.
         let made = wait_until("the topics are there", || provision::ensure(&Connection::to(brokers), &needs).ok());
         let ingest = Ingest::start(brokers, topics, made.raw.id);

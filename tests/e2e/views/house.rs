@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use hooklog_log::provision::{self, Needs, Pinned};
+use hooklog_log::provision::{self, Needs, Pinned, Replication};
 use hooklog_log::{Connection, Topics, partition_for};
 use hooklog_oracle::{Of, Oracle};
 use hooklog_projector::rules::DEFAULT;
@@ -39,7 +39,7 @@ impl Site {
     pub(crate) fn new() -> Site {
         let broker = Broker::shared(HOOKLOG);
         let (connection, topics) = (Connection::to(broker.address()), Topics::with_prefix(unique_prefix()));
-        let needs = Needs { topics, partitions: 4, window: Span::days(35) };
+        let needs = Needs { topics, partitions: 4, replication: Replication::Of(1), window: Span::days(35) };
         // A broker that has only just made a topic may not lead it yet.
         let events = wait_until("the topics", || provision::ensure(&connection, &needs).ok()).events;
         let id = format!("writer-{}", events.name);

@@ -81,10 +81,17 @@ fn expect(record: &RawRecord, time_ms: i64) -> Expected {
 
 fn key(record: &RawRecord) -> String {
     let event = parse(&record.value).unwrap_or(Value::Null);
-    let scope = text(&event["account"]).unwrap_or_else(|| record.namespace.clone());
+    let scope = account(&event).unwrap_or_else(|| record.namespace.clone());
     let mode = if is_live(&event) { "live" } else { "test" };
     let subject = subject(&event).unwrap_or_else(|| record.id.clone());
     format!("{scope}/{mode}/{subject}")
+}
+
+/// The Connect account: `account`, and of a thin event the last one on the path `context`.
+fn account(event: &Value) -> Option<String> {
+    let path = event["context"].as_str().filter(|_| is_thin(event)).unwrap_or_default();
+    let last = path.split('/').rfind(|part| part.len() > 5 && part.starts_with("acct_"));
+    last.map(str::to_owned).or_else(|| text(&event["account"]))
 }
 
 /// What hangs on a customer, by the type of its object alone.
@@ -243,6 +250,10 @@ mod tests {
         let thin = |related: Value| key_of(&json!({"object": "v2.core.event", "related_object": related}));
         assert_eq!(thin(json!({"id": "ed_1"})), "stripe/test/ed_1");
         assert_eq!(thin(Value::Null), "stripe/test/evt_1");
+        let within = |context: Value| key_of(&json!({"object": "v2.core.event", "context": context}));
+        assert_eq!(within(json!("acct_1")), "acct_1/test/evt_1");
+        assert_eq!(within(json!("org_1/acct_1")), "acct_1/test/evt_1");
+        assert_eq!(within(json!("org_1")), "stripe/test/evt_1");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the real broker as a real process, `hooklog` beside it, and waiting for conditions.
 //!
 //! - [`broker`]: [`Broker`]: one Apache Kafka for a whole test process, or one of its own
+//! - [`guarded`]: [`Guarded`]: a broker that lets nobody do anything without a right
 //! - [`site`]: [`Site`]: one installation of hooklog: a data directory and its log, over the lives of several processes
 //! - [`up`]: [`Up`]: a running `hooklog up`, to be posted to and asked
 //! - [`program`]: [`Program`]: a running `hooklog`, which says when it is ready
@@ -20,6 +21,7 @@
 pub mod anew;
 mod broker;
 mod feed;
+pub mod guarded;
 pub mod http;
 mod names;
 mod process;
@@ -36,6 +38,7 @@ mod wait;
 
 pub use broker::Broker;
 pub use feed::Feed;
+pub use guarded::Guarded;
 pub use names::unique_prefix;
 pub use process::Process;
 pub use program::{Program, Refused};

@@ -116,6 +116,8 @@ impl Site {
         command.args(arguments).arg("--data-dir").arg(self.data_dir());
         if let Some(cluster) = &self.cluster {
             command.args(["--brokers", cluster, "--prefix", &self.prefix]);
+            // One broker, given as a cluster: without this its topics would be refused.
+            command.env("HOOKLOG_REPLICATION", "1");
         }
         command
     }

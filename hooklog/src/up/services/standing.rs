@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use hooklog_processor::Conflicts;
 use hooklog_projector::Projector;
 use hooklog_projector::generations::rules_file::OnDisk;
 use hooklog_schemas::Partition;
@@ -20,6 +21,7 @@ const ASSIGNED: Duration = Duration::from_secs(30);
 pub(crate) struct Standing {
     pub(crate) ingest: Option<hooklog_ingest::Standing>,
     pub(crate) processor: Option<Progress>,
+    pub(crate) conflicts: Conflicts,
     pub(crate) projector: Option<Projector>,
     /// Of our own broker.
     pub(super) broker: Option<Receiver<State>>,
@@ -29,7 +31,14 @@ pub(crate) struct Standing {
 impl Standing {
     /// Of a process whose services begin now.
     pub(super) fn beginning(broker: Option<Receiver<State>>) -> Standing {
-        Standing { ingest: None, processor: None, projector: None, broker, began: Instant::now() }
+        Standing {
+            ingest: None,
+            processor: None,
+            conflicts: Conflicts::default(),
+            projector: None,
+            broker,
+            began: Instant::now(),
+        }
     }
 
     /// Why the process is not ready, a sentence each; asked at all times, not only at the start.
@@ -61,6 +70,7 @@ impl Standing {
         let mut report = Map::new();
         if let Some(progress) = &self.processor {
             report.insert("processor".to_owned(), processor(progress));
+            report.insert("conflicts".to_owned(), conflicts(&self.conflicts));
         }
         if let Some(projector) = &self.projector {
             let status = projector.status()?;
@@ -111,6 +121,16 @@ fn processor(progress: &Progress) -> Value {
         (partition.to_string(), row)
     };
     progress.all().into_iter().map(row).collect()
+}
+
+/// What came again with another content since the process started; the last ones by their places.
+fn conflicts(conflicts: &Conflicts) -> Value {
+    // First: where none waits, all that came before is among what is read after it.
+    let waiting = conflicts.waiting();
+    let last = conflicts.last().into_iter();
+    let last: Vec<Value> =
+        last.map(|one| json!({ "first": one.first.to_string(), "again": one.again.to_string() })).collect();
+    json!({ "found": conflicts.found(), "unchecked": conflicts.unchecked(), "waiting": waiting, "last": last })
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ impl Work {
         self.open = None;
         let mut failed = Vec::new();
         for (partition, owned) in self.owned.iter_mut().filter(|(_, owned)| owned.uncommitted().is_some()) {
+            progress.suspected(*partition, &owned.take_suspects());
             let applied = owned.apply();
             if let Ok((folded, emitted)) = applied {
                 progress.reached(*partition, owned.applied(), folded, emitted);

@@ -12,6 +12,7 @@ final class Envelope {
     String id;
     String type;
     String account;
+    String context;
     long created = -1;
     boolean livemode;
     boolean thin;
@@ -29,6 +30,7 @@ final class Envelope {
                 throw new IOException("the body is no JSON object");
             }
             envelope.readEvent(parser);
+            envelope.account = envelope.thin ? first(accountIn(envelope.context), envelope.account) : envelope.account;
         }
         return envelope;
     }
@@ -41,6 +43,7 @@ final class Envelope {
                 case "id" -> id = first(id, string(parser, value));
                 case "object" -> thin = "v2.core.event".equals(string(parser, value));
                 case "type" -> type = first(type, string(parser, value));
+                case "context" -> context = first(context, string(parser, value));
                 case "account" -> account = first(account, string(parser, value));
                 case "created" -> created = value == JsonToken.VALUE_NUMBER_INT ? parser.getLongValue() : created;
                 case "livemode" -> livemode = value == JsonToken.VALUE_TRUE;
@@ -96,6 +99,15 @@ final class Envelope {
                 default -> parser.skipChildren();
             }
         }
+    }
+
+    /** The last account on the path that a thin event has as its context. */
+    private static String accountIn(String context) {
+        String account = null;
+        for (String part : context == null ? new String[0] : context.split("/")) {
+            account = part.length() > 5 && part.startsWith("acct_") ? part : account;
+        }
+        return account;
     }
 
     /** A reference is an id or the expanded object that has it. */
