@@ -24,6 +24,8 @@ pub(super) struct Cluster {
     own: Option<Watch>,
     power_loss: Option<PowerLoss>,
     partitions: u32,
+    /// Whether it is the local broker, whoever runs that: then there are no others.
+    is_local: bool,
 }
 
 /// Finds or starts it; `None` where the process was told to stop meanwhile.
@@ -32,17 +34,18 @@ pub(super) async fn reach(
     place: &Place,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<Cluster>> {
-    let given = |brokers: &str| Cluster {
+    let given = |brokers: &str, is_local| Cluster {
         connection: settings.connection_to(brokers),
         own: None,
         power_loss: None,
         partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
+        is_local,
     };
     match (&settings.brokers, place.up()) {
-        (Some(brokers), _) => Ok(Some(given(brokers))),
+        (Some(brokers), _) => Ok(Some(given(brokers, false))),
         (None, Some(directory)) => own(settings, directory.path().to_owned(), cancel).await,
-        (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| run.brokers) {
-            Some(brokers) => Ok(Some(given(&brokers))),
+        (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| Some((run.brokers?, run.broker_pid))) {
+            Some((brokers, broker)) => Ok(Some(given(&brokers, broker.is_some()))),
             None => bail!(
                 "no cluster is given and no `hooklog up` runs on {}: give --brokers host:port or that one's --data-dir, or use `hooklog up`, which runs its own broker",
                 settings.data_dir.display()
@@ -67,6 +70,7 @@ async fn own(
         power_loss: broker.power_loss(),
         own: Some(Watch::over(broker)),
         partitions: settings.partitions.unwrap_or(OWN_PARTITIONS),
+        is_local: true,
     }))
 }
 
@@ -83,9 +87,9 @@ impl Cluster {
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
     }
 
-    /// Our own broker is the only one; a given cluster has three, unless somebody says otherwise.
+    /// The local broker is the only one; a given cluster has three, unless somebody says otherwise.
     fn replication(&self, settings: &Settings) -> Replication {
-        let unsaid = if self.own.is_some() { Replication::Of(1) } else { Replication::Three };
+        let unsaid = if self.is_local { Replication::Of(1) } else { Replication::Three };
         settings.replication.map_or(unsaid, Replication::Of)
     }
 
