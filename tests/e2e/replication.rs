@@ -45,3 +45,13 @@ fn on_a_cluster_that_shows_one_broker_topics_are_made_only_once_somebody_says_ho
     assert!(ingest(&site, &["--replication", "3"]).unwrap().stop().success());
     assert_eq!(topics(&site, broker.address()), made);
 }
+
+#[test]
+fn a_service_beside_the_local_broker_needs_no_flag() {
+    let site = Site::alone(HOOKLOG);
+    let broker = Program::spawn(site.command(&["broker", "run", "--kafka-port", "0"])).unwrap();
+    let brokers = broker.ready()["brokers"].as_str().unwrap().to_owned();
+    assert!(ingest(&site, &[]).unwrap().stop().success());
+    assert_eq!(topics(&site, &brokers).len(), 3);
+    assert!(broker.stop().success());
+}

@@ -33,6 +33,8 @@ pub(super) struct Cluster {
     pub(super) connection: Connection,
     own: Option<Own>,
     partitions: u32,
+    /// Whether it is the local broker, whoever runs that: then there are no others.
+    is_local: bool,
 }
 
 struct Own {
@@ -47,16 +49,17 @@ pub(super) async fn reach(
     why: &Why,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<Cluster>> {
-    let given = |brokers: &str| Cluster {
+    let given = |brokers: &str, is_local| Cluster {
         connection: settings.connection_to(brokers),
         own: None,
         partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
+        is_local,
     };
     match (&settings.brokers, place.up()) {
-        (Some(brokers), _) => Ok(Some(given(brokers))),
+        (Some(brokers), _) => Ok(Some(given(brokers, false))),
         (None, Some(directory)) => own(settings, directory.path().to_owned(), why, cancel).await,
-        (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| run.brokers) {
-            Some(brokers) => Ok(Some(given(&brokers))),
+        (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| Some((run.brokers?, run.broker_pid))) {
+            Some((brokers, broker)) => Ok(Some(given(&brokers, broker.is_some()))),
             None => bail!(
                 "no cluster is given and no `hooklog up` runs on {}: give --brokers host:port or that one's --data-dir, or use `hooklog up`, which runs its own broker",
                 settings.data_dir.display()
@@ -92,6 +95,7 @@ async fn own(
         connection: settings.connection_to(&broker.address()),
         own: Some(Own { watch: Watch::over(broker), data_dir }),
         partitions: settings.partitions.unwrap_or(OWN_PARTITIONS),
+        is_local: true,
     }))
 }
 
@@ -173,9 +177,9 @@ impl Cluster {
         Ok(tokio::task::spawn_blocking(move || provision::ensure(&connection, &needs)).await??)
     }
 
-    /// Our own broker is the only one; a given cluster has three, unless somebody says otherwise.
+    /// The local broker is the only one; a given cluster has three, unless somebody says otherwise.
     fn replication(&self, settings: &Settings) -> Replication {
-        let unsaid = if self.own.is_some() { Replication::Of(1) } else { Replication::Three };
+        let unsaid = if self.is_local { Replication::Of(1) } else { Replication::Three };
         settings.replication.map_or(unsaid, Replication::Of)
     }
 
