@@ -57,7 +57,6 @@ fn said(site: &Site) -> String {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are what a long run is made for")]
 fn after_kills_under_load_no_transaction_is_complete_without_its_markers() {
     let site = Site::alone(HOOKLOG);
     let mut up = site.up();
