@@ -46,6 +46,8 @@ impl Connection {
         for (name, value) in &self.properties {
             config.set(name, value);
         }
+        // A topic that was deleted must not come back with the cluster's defaults because somebody asks for it or writes to it.
+        config.set("allow.auto.create.topics", "false");
         config
     }
 
@@ -127,6 +129,13 @@ impl fmt::Debug for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_client_makes_a_topic_by_asking_for_it() {
+        let mut connection = Connection::to("127.0.0.1:1");
+        connection.properties.insert("allow.auto.create.topics".into(), "true".into());
+        assert_eq!(connection.client().get("allow.auto.create.topics"), Some("false"));
+    }
 
     #[test]
     fn debug_shows_no_property_values() {
