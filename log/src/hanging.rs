@@ -76,7 +76,10 @@ pub fn open_after(
 /// The partitions in which something of what was `written` is not decided, by the ends that a committed reader sees. Pure.
 pub fn undecided(written: &[Ends], decided: &[Ends]) -> Vec<Open> {
     let pairs = (0..).map(Partition).zip(written.iter().zip(decided));
-    pairs.filter(|(_, (written, decided))| decided.end < written.end).map(|(p, (_, d))| Open::Output(p, d.end)).collect()
+    pairs
+        .filter(|(_, (written, decided))| decided.end < written.end)
+        .map(|(p, (_, d))| Open::Output(p, d.end))
+        .collect()
 }
 
 /// Aborts a transaction of `producer` that covers every one of `places`: whatever of this producer hangs there ends with it,

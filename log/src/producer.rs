@@ -222,7 +222,9 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, delivery: &DeliveryResult<'_>, (): ()) {
         let Err((error, message)) = delivery else { return };
-        if let (Some(code), Some(origin), false) = (error.rdkafka_error_code(), origin(message.headers()), is_purged(error)) {
+        if let (Some(code), Some(origin), false) =
+            (error.rdkafka_error_code(), origin(message.headers()), is_purged(error))
+        {
             let mut refused = self.refused();
             if refused.len() < REFUSED {
                 refused.push((origin, code));

@@ -170,7 +170,11 @@ fn turn(
 
 /// Where `consumer` stands in a partition: one past the last offset that it gave out or passed over. None where it has not
 /// given out anything.
-pub fn stands<C: ConsumerContext>(consumer: &SimpleConsumer<C>, topic: &str, partition: Partition) -> Option<NextOffset> {
+pub fn stands<C: ConsumerContext>(
+    consumer: &SimpleConsumer<C>,
+    topic: &str,
+    partition: Partition,
+) -> Option<NextOffset> {
     let list = consumer.position().ok()?;
     match list.find_partition(topic, partition.0)?.offset() {
         At::Offset(offset) => Some(NextOffset(offset)),

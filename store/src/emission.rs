@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_of_another_format_is_not_read() {
-        let emission = Emission { from: NextOffset(0), stream_time: Millis(7), outputs: vec![(Offset(200), Partition(3))] };
+        let emission =
+            Emission { from: NextOffset(0), stream_time: Millis(7), outputs: vec![(Offset(200), Partition(3))] };
         let bytes = emission.to_bytes();
         for cut in [0, 1, 8, bytes.len() - 1] {
             assert_eq!(Emission::from_bytes(NextOffset(0), &bytes[..cut]), None, "{cut}");

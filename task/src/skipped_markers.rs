@@ -84,8 +84,7 @@ impl Case {
     fn facts(&self) -> Facts {
         let stamp = Stamp { log: "log".to_owned(), fold: 1 };
         let next = if self.decided == Decided::Commit && self.offsets { END } else { BEFORE };
-        let committed =
-            Committed { partition: Partition(0), next: NextOffset(next), metadata: stamp.to_string() };
+        let committed = Committed { partition: Partition(0), next: NextOffset(next), metadata: stamp.to_string() };
         let input = Ends { earliest: NextOffset(0), end: NextOffset(END) };
         let applied = NextOffset(self.applied());
         Facts { partition: Partition(0), applied, committed: Some(committed), stamp, input }

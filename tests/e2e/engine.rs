@@ -122,7 +122,12 @@ fn members(group: &str) -> usize {
 /// second one would look into `events` for where to begin, and find what must not be there.
 fn taken_away_with_work_open() -> Option<BTreeMap<String, usize>> {
     let place = tempfile::tempdir().unwrap();
-    let needs = Needs { topics: Topics::with_prefix(unique_prefix()), partitions: 2, replication: Replication::Of(1), window: WINDOW };
+    let needs = Needs {
+        topics: Topics::with_prefix(unique_prefix()),
+        partitions: 2,
+        replication: Replication::Of(1),
+        window: WINDOW,
+    };
     let topics = provision::ensure(&connection(), &needs).unwrap();
     // Commits so many, and not before.
     let long = Duration::from_secs(3_600);

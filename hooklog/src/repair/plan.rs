@@ -89,7 +89,9 @@ pub(super) fn mended(facts: &Facts, highest_event: Option<Offset>) -> Mended {
         Trust::Stamped(next) if next > input.end => Case::Beyond,
         Trust::Stamped(next) if next < least => Case::Behind,
         Trust::Stamped(next) if next < input.earliest => Case::Deleted,
-        Trust::Stamped(next) => return Mended { new: next, case: Case::Right, is_truncated: lacks_records(facts, next) },
+        Trust::Stamped(next) => {
+            return Mended { new: next, case: Case::Right, is_truncated: lacks_records(facts, next) };
+        }
         Trust::Unknown => mistrust(facts),
     };
     Mended { new, case, is_truncated: lacks_records(facts, new) }

@@ -61,7 +61,8 @@ impl Group {
     fn abort_once(&self, id: &str) -> Result<()> {
         let (connection, deadline) = (&self.task.connection, Instant::now() + PATIENCE);
         let producer = Transactional::start(connection, id, PATIENCE, || Instant::now() < deadline)?;
-        let producer = producer.context("no transaction can be begun: the coordinator does not answer; is the broker up?")?;
+        let producer =
+            producer.context("no transaction can be begun: the coordinator does not answer; is the broker up?")?;
         abort_everywhere(connection, &producer, self.task.places()).context("what was left open could not be aborted")
     }
 }

@@ -212,7 +212,12 @@ impl Cluster {
         topics: &Provisioned,
     ) -> anyhow::Result<()> {
         let Some(begin) = begin else { return Ok(()) };
-        let tools = tools::Cluster { settings: settings.clone(), connection: self.connection.clone(), run: None, is_ours: false };
+        let tools = tools::Cluster {
+            settings: settings.clone(),
+            connection: self.connection.clone(),
+            run: None,
+            is_ours: false,
+        };
         let group = Group::of(&tools, topics.clone());
         tokio::task::spawn_blocking(move || begin.at(group.where_a_window_begins()?)).await?
     }

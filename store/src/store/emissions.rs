@@ -65,8 +65,7 @@ impl Store {
     pub fn set_verified(&self, source: &Source, verified: &Verified) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         batch.put_cf(&self.column(meta::META)?, meta::verified_key(source), verified.to_bytes());
-        let (first, end) =
-            (meta::emission_key(source, NextOffset::ZERO), meta::emission_key(source, verified.next));
+        let (first, end) = (meta::emission_key(source, NextOffset::ZERO), meta::emission_key(source, verified.next));
         batch.delete_range_cf(&self.column(meta::EMISSIONS)?, first, end);
         self.db.write(batch).map_err(self.failed("note what is verified"))
     }

@@ -234,7 +234,10 @@ fn what_batches_emitted_is_remembered_with_their_position_until_it_is_verified()
     assert_eq!(store.verified(&other).unwrap(), None);
 
     store.forget_verified(&source()).unwrap();
-    assert_eq!((store.verified(&source()).unwrap(), store.emissions(&source(), NextOffset::ZERO).unwrap()), (None, vec![]));
+    assert_eq!(
+        (store.verified(&source()).unwrap(), store.emissions(&source(), NextOffset::ZERO).unwrap()),
+        (None, vec![])
+    );
     assert_eq!(store.emissions(&other, NextOffset::ZERO).unwrap().len(), 1);
     assert_eq!(store.applied(&source()).unwrap(), at(302));
 }

@@ -99,7 +99,9 @@ impl Clients {
         let written = ends(&self.written, config)?;
         let stable = ends(&self.committed, config)?;
         let mut inputs = TopicPartitionList::new();
-        (0..config.input.partitions.cast_signed()).for_each(|p| drop(inputs.add_partition(&config.input.name, p)));
+        for partition in 0..config.input.partitions.cast_signed() {
+            inputs.add_partition(&config.input.name, partition);
+        }
         let answer = self.committed.committed_offsets(inputs, ASK)?;
         let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
             Offset::Offset(next) if element.error().is_ok() => Some((Partition(element.partition()), NextOffset(next))),

@@ -126,7 +126,8 @@ impl<F: Fold> Recovery<'_, F> {
             return Ok(resume::passes_over_window(facts, plan, Window(0), Millis(i64::MAX), Millis(0)));
         }
         let next = plan.until.offset().min(Offset(input.end.0 - 1));
-        let (first, next) = (self.time_at(facts.partition, input.earliest.offset())?, self.time_at(facts.partition, next)?);
+        let (first, next) =
+            (self.time_at(facts.partition, input.earliest.offset())?, self.time_at(facts.partition, next)?);
         let window = self.fold.window().unwrap_or(Window(i64::MAX));
         Ok(resume::passes_over_window(facts, plan, window, first, next))
     }

@@ -77,8 +77,10 @@ impl<F: Fold> Worker<F> {
 
     /// The stores of what is owned and of what came in, with what each says of itself. One that cannot be read stops.
     fn stores(&mut self, arriving: &BTreeMap<Partition, u32>) -> Result<Stores, Error> {
-        let mut all: BTreeMap<_, _> =
-            std::mem::take(&mut self.locked().owned).into_iter().map(|(partition, owned)| (partition, Ok(owned))).collect();
+        let mut all: BTreeMap<_, _> = std::mem::take(&mut self.locked().owned)
+            .into_iter()
+            .map(|(partition, owned)| (partition, Ok(owned)))
+            .collect();
         for partition in arriving.keys() {
             all.insert(*partition, self.recovery().open(*partition));
         }
@@ -98,7 +100,8 @@ impl<F: Fold> Worker<F> {
 
     /// Every partition that is owned is restored, and its debt is paid: its records may come.
     fn go_on(&mut self) -> Result<(), Error> {
-        let all: Vec<_> = self.locked().owned.values().map(|owned| (owned.partition(), owned.applied().offset())).collect();
+        let all: Vec<_> =
+            self.locked().owned.values().map(|owned| (owned.partition(), owned.applied().offset())).collect();
         for (partition, at) in all {
             self.seek(partition, at)?;
             self.consumer.resume(&self.listed(partition)).map_err(Error::Consumer)?;
