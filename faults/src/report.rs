@@ -151,7 +151,7 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         for (name, value) in self.rows() {
             table.add_row([name, value]);
         }
