@@ -75,9 +75,6 @@ enum Command {
         /// Write what was read to this directory
         #[arg(long, value_name = "DIR")]
         save: Option<PathBuf>,
-        /// A hooklog, which names Kafka's jars
-        #[arg(long, value_name = "PROGRAM", default_value = "bin/hooklog")]
-        hooklog: PathBuf,
     },
 }
 
@@ -104,7 +101,7 @@ pub fn answer(cli: Cli) -> Result<Answer> {
             let place = Place { hooklog: to.hooklog, directory: dir, report: to.report };
             Ok(told(&resume(place, &Stop::on_signals()?)?))
         }
-        Command::Logs { data_dir, save, hooklog } => logs_of(&hooklog, &data_dir, save.as_deref()),
+        Command::Logs { data_dir, save } => logs_of(&data_dir, save.as_deref()),
     }
 }
 
@@ -130,10 +127,10 @@ fn told(report: &Report) -> Answer {
     Answer { text: report.table(), is_well: report.standing == Standing::Passed }
 }
 
-fn logs_of(hooklog: &Path, data_dir: &Path, save: Option<&Path>) -> Result<Answer> {
-    let logs = Logs::read(hooklog, data_dir)?;
+fn logs_of(data_dir: &Path, save: Option<&Path>) -> Result<Answer> {
+    let logs = Logs::read(data_dir)?;
     save.map_or(Ok(()), |directory| logs.save(directory))?;
-    let judgement = logs.judge()?;
+    let judgement = logs.judge();
     let text = serde_json::to_string_pretty(&judgement).context("a judgement has a JSON form")?;
     let no_leader = format!("\n\"no leader\" in server.log: {}", logs.no_leader);
     Ok(Answer { text: text + &no_leader, is_well: Failure::markers(&judgement).is_none() })

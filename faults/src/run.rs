@@ -290,8 +290,8 @@ impl<'a> Run<'a> {
     fn look_at_logs(&mut self) -> Result<(), Trouble> {
         self.progress.doing("reading the logs of the stopped broker");
         self.tested.installation.stop()?;
-        let logs = Logs::read(&self.place.hooklog, &self.tested.installation.data_dir())?;
-        let judgement = logs.judge()?;
+        let logs = Logs::read(&self.tested.installation.data_dir())?;
+        let judgement = logs.judge();
         let failure = Failure::markers(&judgement);
         self.report.logs.insert(self.tested.number, LogFigures { judgement, no_leader: logs.no_leader });
         match failure {
@@ -310,8 +310,8 @@ impl<'a> Run<'a> {
         }
         self.tested.load = None;
         self.tested.installation.kill(true, true);
-        let logs = Logs::read(&self.place.hooklog, &self.tested.installation.data_dir());
-        let logs = logs.and_then(|logs| Ok(LogFigures { judgement: logs.judge()?, no_leader: logs.no_leader }));
+        let logs = Logs::read(&self.tested.installation.data_dir());
+        let logs = logs.map(|logs| LogFigures { judgement: logs.judge(), no_leader: logs.no_leader });
         if let Err(error) = &logs {
             self.progress.say(&format!("the logs could not be read: {error:#}"));
         }

@@ -6,16 +6,18 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::fields::Fields;
+
 /// From the base offset to the count of records.
-const HEADER: usize = 61;
+pub(super) const HEADER: usize = 61;
 /// Enough of a batch to hold its header and, of a control batch, the record's key.
 const LOOKED_AT: usize = HEADER + 32;
 /// Base offset and length are not counted in the length.
 const BEFORE_LENGTH: u64 = 12;
-const MAGIC: u8 = 2;
+const MAGIC: i8 = 2;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
@@ -113,72 +115,41 @@ fn read_some(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 /// The batch at the beginning of `bytes` and its size; `None` where nothing was written.
-fn parse(bytes: &[u8]) -> Result<Option<(Batch, u64)>> {
-    let field = Fields(bytes);
-    let length = field.i32(8)?;
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Batch, u64)>> {
+    let mut fields = Fields(bytes);
+    let (offset, length) = (fields.i64()?, fields.i32()?);
     if length == 0 {
         return Ok(None);
     }
-    let magic = field.bytes::<1>(16)?[0];
-    if magic != MAGIC || length < 0 {
-        bail!("a batch of format {magic} and length {length}: only format 2 can be read");
-    }
-    let attributes = field.i16(21)?;
-    let batch = Batch {
-        offset: field.i64(0)?,
-        time: field.i64(35)?,
-        producer: field.i64(43)?,
-        epoch: field.i16(51)?,
-        kind: match (attributes & CONTROL != 0, attributes & TRANSACTIONAL != 0) {
-            (true, _) => control(&bytes[HEADER.min(bytes.len())..])?,
-            (false, true) => Kind::Transactional,
-            (false, false) => Kind::Plain,
-        },
+    fields.skip(4)?; // the leader's epoch
+    let magic = fields.i8()?;
+    ensure!(magic == MAGIC && length > 0, "a batch of format {magic} and length {length}: only format 2 can be read");
+    fields.skip(4)?; // crc
+    let attributes = fields.i16()?;
+    fields.skip(12)?; // the last offset and the first time
+    let (time, producer, epoch) = (fields.i64()?, fields.i64()?, fields.i16()?);
+    fields.skip(8)?; // sequence and count
+    let kind = match (attributes & CONTROL != 0, attributes & TRANSACTIONAL != 0) {
+        (true, _) => control(fields)?,
+        (false, true) => Kind::Transactional,
+        (false, false) => Kind::Plain,
     };
-    Ok(Some((batch, BEFORE_LENGTH + u64::from(length.unsigned_abs()))))
+    Ok(Some((Batch { offset, producer, epoch, time, kind }, BEFORE_LENGTH + u64::from(length.unsigned_abs()))))
 }
 
 /// The type of a control record is in its key: version, type.
-fn control(record: &[u8]) -> Result<Kind> {
-    let mut rest = record;
-    skip_varint(&mut rest)?; // length
-    rest = rest.get(1..).context("a control record without attributes")?;
-    skip_varint(&mut rest)?; // time
-    skip_varint(&mut rest)?; // offset
-    skip_varint(&mut rest)?; // the key's length
-    Ok(match Fields(rest).i16(2)? {
+fn control(mut record: Fields<'_>) -> Result<Kind> {
+    record.varint()?; // length
+    record.skip(1)?; // attributes
+    record.varint()?; // time
+    record.varint()?; // offset
+    record.varint()?; // the key's length
+    record.i16()?; // the key's version
+    Ok(match record.i16()? {
         0 => Kind::Abort,
         1 => Kind::Commit,
         _ => Kind::Control,
     })
-}
-
-fn skip_varint(bytes: &mut &[u8]) -> Result<()> {
-    let end = bytes.iter().position(|byte| byte & 0x80 == 0).context("a varint that does not end")?;
-    *bytes = &bytes[end + 1..];
-    Ok(())
-}
-
-/// Big-endian fields.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N]> {
-        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk::<N>);
-        bytes.copied().context("a batch that is shorter than its header")
-    }
-
-    fn i16(&self, at: usize) -> Result<i16> {
-        Ok(i16::from_be_bytes(self.bytes(at)?))
-    }
-
-    fn i32(&self, at: usize) -> Result<i32> {
-        Ok(i32::from_be_bytes(self.bytes(at)?))
-    }
-
-    fn i64(&self, at: usize) -> Result<i64> {
-        Ok(i64::from_be_bytes(self.bytes(at)?))
-    }
 }
 
 #[cfg(test)]

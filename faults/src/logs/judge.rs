@@ -155,7 +155,7 @@ fn of_one_id<'a>(entries: &[&'a Entry]) -> Vec<Transaction<'a>> {
                     last.is_complete = true;
                 }
             }
-            State::Empty | State::Ongoing | State::Other => {}
+            State::Empty | State::Ongoing | State::Dead | State::PrepareEpochFence => {}
         }
     }
     for place in 1..all.len() {
