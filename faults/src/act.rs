@@ -11,6 +11,8 @@ use crate::schedule::{Disk, Fault, Victim};
 
 /// While a fault lasts, a webhook of our own goes out so often.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// After it has closed its port.
+const ENDS_WITHIN: Duration = Duration::from_secs(12);
 
 impl Run<'_> {
     /// Returns how long it took until all was ready again.
@@ -77,7 +79,7 @@ impl Run<'_> {
     fn lives_and_answers(&mut self, time: Duration) -> Result<(), Trouble> {
         let (book, mut client) = (self.book(), Client::new(self.installation().target()?));
         let mut next = Instant::now();
-        self.watch(time, &mut |_| {
+        self.watch(time, &mut |run| {
             if Instant::now() < next {
                 return Ok(());
             }
@@ -87,8 +89,14 @@ impl Run<'_> {
             book.note(&post, answer);
             match answer {
                 Answer::Status(200 | 503) => Ok(()),
-                other => Err(Failure::Answer { answer: other.name() }.into()),
+                other => Err(run.why(other)?.into()),
             }
         })
+    }
+
+    /// A process that ends refuses connections first: then its end is what was found.
+    fn why(&mut self, answer: Answer) -> Result<Failure, Trouble> {
+        self.watch(ENDS_WITHIN, &mut |_| Ok(()))?;
+        Ok(Failure::Answer { answer: answer.name() })
     }
 }

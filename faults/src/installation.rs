@@ -1,7 +1,7 @@
 //! One local installation under test: a data directory, `hooklog up` with its own broker, the same ports over all restarts.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,10 @@ use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::load::Target;
 use crate::ports;
+use crate::tail::{last_lines, tail};
 
 const PARTITIONS: &str = "4";
 const POLL: Duration = Duration::from_millis(50);
-/// Of a log that a report shows.
-const LAST_LINES: usize = 40;
-const LAST_BYTES: u64 = 64 << 10;
 
 /// Its processes end with this value.
 #[derive(Debug)]
@@ -272,23 +270,6 @@ impl Drop for Installation {
             self.kill(true, true);
         }
     }
-}
-
-fn tail(path: &Path) -> Vec<String> {
-    let read = || -> std::io::Result<String> {
-        let mut file = fs::File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)))?;
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut file, &mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    last_lines(&read().unwrap_or_default())
-}
-
-fn last_lines(text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 pub(crate) fn ms(duration: Duration) -> u64 {

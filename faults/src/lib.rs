@@ -5,15 +5,16 @@
 //! |---|---|
 //! | [`options`] | the scenarios and their flags |
 //! | [`schedule`] | what is done in each cycle, from a seed: pure |
-//! | `run`, `act` | the cycles; the faults |
+//! | `run`, `act`, `check` | the cycles; the faults; what is looked at between them |
 //! | `installation`, `disk`, `ports` | what is tested, and where |
 //! | `load` | webhooks, posted until they are acknowledged |
 //! | `reader`, `exact` | `events` as a plain consumer sees it, and whether each acknowledged event is there once: the latter pure |
 //! | [`logs`] | the logs of a stopped broker: has each transaction all its markers? |
-//! | [`failure`], [`report`], `progress` | what was found, how it is told |
+//! | [`failure`], [`report`], `table`, `tail`, `progress` | what was found, how it is told |
 //! | `dice`, `stop` | seeded chance; signals |
 
 mod act;
+mod check;
 mod dice;
 mod disk;
 mod exact;
@@ -29,6 +30,8 @@ pub mod report;
 mod run;
 pub mod schedule;
 mod stop;
+mod table;
+mod tail;
 
 use std::path::{Path, PathBuf};
 

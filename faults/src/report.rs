@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use comfy_table::{Table, presets};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Finding;
@@ -147,63 +146,6 @@ impl Report {
         }
         self.load.insert(installation, Posted { acknowledged: figures.acknowledged, answers });
     }
-
-    /// For people.
-    pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        for (name, value) in self.rows() {
-            table.add_row([name, value]);
-        }
-        let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        lines.join("\n")
-    }
-
-    fn rows(&self) -> Vec<(String, String)> {
-        let Options { scenario, seed, cycles, .. } = &self.options;
-        let mut rows = vec![
-            ("scenario".to_owned(), format!("{scenario:?}, seed {seed}, {}", self.hooklog)),
-            ("cycles".to_owned(), format!("{} of {cycles}, log checked {} times", self.cycles.len(), self.checks)),
-        ];
-        for (what, times) in &self.restarts {
-            let Quantiles { count, p50_ms, max_ms } = times;
-            rows.push((format!("ready after {what}"), format!("{count}: p50 {p50_ms} ms, max {max_ms} ms")));
-        }
-        let acknowledged: u64 = self.load.values().map(|load| load.acknowledged).sum();
-        rows.push(("events acknowledged".to_owned(), acknowledged.to_string()));
-        rows.push(("attempts by answer".to_owned(), self.answers()));
-        if !self.logs.is_empty() {
-            rows.push(("transactions in the logs".to_owned(), self.transactions()));
-        }
-        let failures: Vec<_> = self.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        rows.push(("failures".to_owned(), if failures.is_empty() { "none".to_owned() } else { failures.join(", ") }));
-        for finding in &self.findings {
-            let place = format!("  cycle {}, {}", finding.cycle, finding.at);
-            rows.push((place, format!("{} ({})", finding.failure, finding.kept.display())));
-        }
-        rows
-    }
-
-    fn answers(&self) -> String {
-        let mut all: BTreeMap<&str, u64> = BTreeMap::new();
-        for (answer, count) in self.load.values().flat_map(|load| &load.answers) {
-            *all.entry(answer).or_default() += count;
-        }
-        all.iter().map(|(answer, count)| format!("{answer}: {count}")).collect::<Vec<_>>().join(", ")
-    }
-
-    fn transactions(&self) -> String {
-        let sum = |of: fn(&LogFigures) -> u64| self.logs.values().map(of).sum::<u64>();
-        let (all, aborted) = (sum(|log| log.judgement.transactions), sum(|log| log.judgement.aborted));
-        let (markers, skipped) = (sum(|log| log.judgement.markers), sum(|log| log.judgement.skipped.len() as u64));
-        let (unended, open) =
-            (sum(|log| log.judgement.unended.len() as u64), sum(|log| log.judgement.open.len() as u64));
-        let (unjudged, no_leader) = (sum(|log| log.judgement.unjudged), sum(|log| log.no_leader));
-        format!(
-            "{all} ({aborted} aborted), markers: {markers}, skipped: {skipped}, not judged: {unjudged}, \
-             left without an end: {unended}, open: {open}, \"no leader\" in server.log: {no_leader}"
-        )
-    }
 }
 
 /// By what was done; cycles in which something was found have no time.
@@ -246,7 +188,7 @@ pub(crate) fn now() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::failure::Failure;
     use crate::options::Scenario;
@@ -256,7 +198,7 @@ mod tests {
         Row { cycle: Cycle { number, wait_ms: 5, fault }, installation: 1, ready_ms }
     }
 
-    fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let mut report = Report::new(Options::of(Scenario::Crash), "hooklog 1".to_owned());
         for (number, ready) in [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20))] {
             report.add_cycle(row(number, Victim::Both, ready));
@@ -301,13 +243,5 @@ mod tests {
         let figures = Figures { acknowledged: 9, answers: [("200".to_owned(), 2), ("503".to_owned(), 1)].into() };
         report.set_load(1, figures, &earlier);
         assert_eq!(report.load[&1].answers, [("200".to_owned(), 10), ("503".to_owned(), 1)].into());
-    }
-
-    #[test]
-    fn the_table_names_what_was_found_and_where_it_is_kept() {
-        let table = report().table();
-        for words in ["1 ended by itself", "somewhere", "p50 20 ms, max 30 ms", "200: 8"] {
-            assert!(table.contains(words), "no {words}: {table}");
-        }
     }
 }

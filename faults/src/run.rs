@@ -8,20 +8,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::failure::{Failure, Finding};
+use crate::failure::Failure;
 use crate::installation::{Installation, ms};
 use crate::load::{Book, Events, Load};
-use crate::logs::Logs;
 use crate::options::{Options, Scenario};
 use crate::progress::Progress;
-use crate::reader::{Follower, stable_ends};
-use crate::report::{LogFigures, Posted, Report, Row, Standing, now, words};
+use crate::reader::Follower;
+use crate::report::{Posted, Report, Row, Standing, words};
 use crate::schedule::{Cycle, cycles};
 use crate::stop::Stop;
 
 const POLL: Duration = Duration::from_millis(50);
-/// Until the load's last posts are acknowledged, and until nothing is in flight.
-const SETTLES: Duration = Duration::from_secs(60);
 /// The very first start formats the log and may prepare Java's archive; none of that is measured.
 const FIRST_START: Duration = Duration::from_secs(300);
 const REPORT: &str = "report.json";
@@ -106,12 +103,12 @@ fn version(hooklog: &Path) -> Result<String> {
 }
 
 /// An installation, its load and what was read of its log.
-struct Tested {
-    number: u64,
-    installation: Installation,
-    book: Arc<Book>,
-    load: Option<Load>,
-    follower: Follower,
+pub(crate) struct Tested {
+    pub(crate) number: u64,
+    pub(crate) installation: Installation,
+    pub(crate) book: Arc<Book>,
+    pub(crate) load: Option<Load>,
+    pub(crate) follower: Follower,
     /// What was counted before the run was gone on with.
     earlier: Posted,
 }
@@ -125,12 +122,12 @@ impl Tested {
 }
 
 pub(crate) struct Run<'a> {
-    options: Options,
+    pub(crate) options: Options,
+    pub(crate) report: Report,
+    pub(crate) tested: Tested,
+    pub(crate) progress: Progress,
     place: Place,
-    report: Report,
-    tested: Tested,
     stop: &'a Stop,
-    progress: Progress,
 }
 
 impl<'a> Run<'a> {
@@ -173,7 +170,12 @@ impl<'a> Run<'a> {
         self.load()
     }
 
-    fn load(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn begin_anew(&mut self) -> Result<(), Trouble> {
+        self.tested = tested(&self.options, &self.place, self.tested.number + 1, Posted::default())?;
+        self.begin()
+    }
+
+    pub(crate) fn load(&mut self) -> Result<(), Trouble> {
         let target = self.tested.installation.target()?;
         let Options { rate, concurrency, .. } = self.options;
         self.tested.load = Some(Load::start(&self.tested.book, &target, rate, concurrency));
@@ -240,111 +242,7 @@ impl<'a> Run<'a> {
         Duration::from_secs(self.options.ready_within_s)
     }
 
-    /// At rest, the log must hold what was acknowledged, once.
-    fn check(&mut self, last: bool) -> Result<(), Trouble> {
-        self.progress.doing("checking the log");
-        if let Some(load) = self.tested.load.take() {
-            load.stop(SETTLES).map_err(|unanswered| Failure::Unanswered { posts: unanswered.posts })?;
-        }
-        self.tested.installation.audit()?;
-        if last {
-            // All of it once more: what was read in parts might have changed behind the reader.
-            self.tested.follower = Follower::new(self.tested.book.events());
-        }
-        self.read_on()?;
-        let acknowledged = self.tested.book.acknowledged()?;
-        let seen = self.tested.follower.seen();
-        seen.judge(&acknowledged).map_err(|wrong| {
-            let ids = |numbers: &[u64]| numbers.iter().map(|n| self.tested.book.events().id(*n)).collect::<Vec<_>>();
-            Failure::wrong(&ids(&wrong.missing), &ids(&wrong.doubled), &wrong.strangers)
-        })?;
-        self.report.checks += 1;
-        self.progress.say(&format!(
-            "{} events acknowledged, {} in events, each once",
-            acknowledged.len(),
-            seen.events()
-        ));
-        if last || self.options.scenario == Scenario::Kills {
-            self.look_at_logs()?;
-        }
-        if last {
-            return Ok(());
-        }
-        if self.options.scenario == Scenario::Kills {
-            let within = self.ready_within();
-            self.tested.installation.start(within)?;
-        }
-        self.load()
-    }
-
-    fn read_on(&mut self) -> Result<(), Trouble> {
-        let (brokers, topic) = (self.tested.installation.brokers(), self.tested.installation.events());
-        let unreadable = |error: anyhow::Error| Failure::Unreadable { what: format!("{error:#}") };
-        let ends = stable_ends(&brokers, &topic, SETTLES).map_err(unreadable)?;
-        let ends =
-            ends.map_err(|held| Failure::Held { partition: held.partition, stable: held.stable, end: held.end })?;
-        Ok(self.tested.follower.read_on(&brokers, &topic, &ends).map_err(unreadable)?)
-    }
-
-    /// After an orderly stop no transaction may be open, and each must have all its markers.
-    fn look_at_logs(&mut self) -> Result<(), Trouble> {
-        self.progress.doing("reading the logs of the stopped broker");
-        self.tested.installation.stop()?;
-        let logs = Logs::read(&self.tested.installation.data_dir())?;
-        let judgement = logs.judge();
-        let failure = Failure::markers(&judgement);
-        self.report.logs.insert(self.tested.number, LogFigures { judgement, no_leader: logs.no_leader });
-        match failure {
-            // Elsewhere it is only told: what it leads to is what those scenarios look for.
-            Some(failure) if self.options.scenario == Scenario::Kills => Err(failure.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Keeps all that may explain a failure; where the run is to go on, it does so with a new installation.
-    fn found(&mut self, failure: Failure, cycle: &Cycle, last: bool) -> Result<(), Trouble> {
-        self.progress.say(&format!("cycle {}: {failure}", cycle.number));
-        // A cycle whose wait or check failed is done, too.
-        if self.report.cycles.len() < usize::try_from(cycle.number).unwrap_or(usize::MAX) {
-            self.report.add_cycle(Row { cycle: *cycle, installation: self.tested.number, ready_ms: None });
-        }
-        self.tested.load = None;
-        self.tested.installation.kill(true, true);
-        let logs = Logs::read(&self.tested.installation.data_dir());
-        let logs = logs.map(|logs| LogFigures { judgement: logs.judge(), no_leader: logs.no_leader });
-        if let Err(error) = &logs {
-            self.progress.say(&format!("the logs could not be read: {error:#}"));
-        }
-        let judgement = logs.as_ref().ok().map(|logs| logs.judgement.clone());
-        if let Ok(logs) = logs {
-            self.report.logs.insert(self.tested.number, logs);
-        }
-        let (hooklog, kafka) = (self.tested.installation.hooklog_said(), self.tested.installation.kafka_said());
-        let (installation, kept) = (self.tested.number, self.tested.installation.keep());
-        let finding = Finding {
-            failure: failure.clone(),
-            cycle: cycle.number,
-            at: now(),
-            installation,
-            kept,
-            logs: judgement,
-            hooklog,
-            kafka,
-        };
-        self.report.add_finding(finding);
-        self.write()?;
-        if !self.options.keep_going {
-            self.report.standing = Standing::Failed;
-            return Err(failure.into());
-        }
-        if last {
-            return Ok(());
-        }
-        self.tested = tested(&self.options, &self.place, installation + 1, Posted::default())?;
-        self.begin()
-    }
-
-    fn write(&mut self) -> Result<()> {
+    pub(crate) fn write(&mut self) -> Result<()> {
         let Tested { number, book, earlier, .. } = &self.tested;
         self.report.set_load(*number, book.figures(), earlier);
         self.report.write(&self.place.directory.join(REPORT))?;
