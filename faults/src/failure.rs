@@ -25,6 +25,8 @@ pub enum Failure {
     Ended {
         /// Its exit code, where it has one.
         code: Option<i32>,
+        /// Its last words.
+        what: String,
     },
     /// A connection was refused, or an answer was neither 200 nor 503.
     Answer {
@@ -119,8 +121,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotReady { what, waited_ms } => write!(f, "not ready after {waited_ms} ms: {what}"),
-            Self::Ended { code: Some(code) } => write!(f, "`hooklog up` ended by itself with {code}"),
-            Self::Ended { code: None } => write!(f, "`hooklog up` ended by itself, by a signal"),
+            Self::Ended { code: Some(code), what } => write!(f, "`hooklog up` ended by itself with {code}: {what}"),
+            Self::Ended { code: None, what } => write!(f, "`hooklog up` ended by a signal that is not ours: {what}"),
             Self::Answer { answer } => write!(f, "ingest answers {answer}, neither 200 nor 503"),
             Self::Unanswered { posts } => write!(f, "{posts} posts are still not acknowledged"),
             Self::Audit { code, line, stderr } => write!(f, "audit ended with {code:?}: {line} {stderr}"),

@@ -93,10 +93,11 @@ impl Installation {
             }
             Err(refused) => {
                 self.keep_log(&refused.stderr);
-                let last = refused.stderr.lines().last().unwrap_or_default();
+                // Behind what the program said stands why it was given up.
+                let said = |from_end| refused.stderr.lines().rev().nth(from_end).unwrap_or_default();
                 let what = match refused.code {
-                    Some(code) => format!("`up` ended with {code}: {last}"),
-                    None => format!("`up` said nothing: {last}"),
+                    Some(code) => format!("`up` ended with {code}: {}", said(1)),
+                    None => format!("`up` does not say that it is ready, but: {}", said(1)),
                 };
                 Err(Failure::NotReady { what, waited_ms: ms(began.elapsed()) })
             }
@@ -141,19 +142,21 @@ impl Installation {
         let Some(up) = self.up.take() else { return Ok(()) };
         self.keep_log(&up.stderr());
         let status = up.stop();
-        if status.success() { Ok(()) } else { Err(Failure::Ended { code: status.code() }) }
+        let what = "it was asked to end".to_owned();
+        if status.success() { Ok(()) } else { Err(Failure::Ended { code: status.code(), what }) }
     }
 
     /// `up` still runs.
     pub(crate) fn lives(&mut self) -> Result<(), Failure> {
-        match &self.up {
-            Some(up) if up.process().is_alive() => Ok(()),
-            _ => {
-                let ended = self.up.take().map(Program::ended);
-                ended.iter().for_each(|ended| self.keep_log(&ended.stderr));
-                Err(Failure::Ended { code: ended.and_then(|ended| ended.code) })
-            }
+        if self.up.as_ref().is_some_and(|up| up.process().is_alive()) {
+            return Ok(());
         }
+        let Some(ended) = self.up.take().map(Program::ended) else {
+            return Err(Failure::Ended { code: None, what: "it was not started".to_owned() });
+        };
+        self.keep_log(&ended.stderr);
+        let what = ended.stderr.lines().last().unwrap_or_default().to_owned();
+        Err(Failure::Ended { code: ended.code, what })
     }
 
     /// The broker on record, if it lives.

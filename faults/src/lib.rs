@@ -8,7 +8,7 @@
 //! | `run`, `act`, `check` | the cycles; the faults; what is looked at between them |
 //! | `installation`, `disk`, `ports` | what is tested, and where |
 //! | `load` | webhooks, posted until they are acknowledged |
-//! | `reader`, `exact` | `events` as a plain consumer sees it, and whether each acknowledged event is there once: the latter pure |
+//! | [`reader`], `exact` | `events` as a plain consumer sees it, and whether each acknowledged event is there once: the latter pure |
 //! | [`logs`] | the logs of a stopped broker: has each transaction all its markers? |
 //! | [`failure`], [`report`], `table`, `tail`, `progress` | what was found, how it is told |
 //! | `dice`, `stop` | seeded chance; signals |
@@ -25,7 +25,7 @@ pub mod logs;
 pub mod options;
 mod ports;
 mod progress;
-mod reader;
+pub mod reader;
 pub mod report;
 mod run;
 pub mod schedule;

@@ -29,11 +29,13 @@ pub(crate) struct Follower {
 
 /// A partition whose end readers of committed records cannot reach: a transaction is open there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) partition: i32,
+pub struct Held {
+    /// Where.
+    pub partition: i32,
     /// The last stable offset.
-    pub(crate) stable: i64,
-    pub(crate) end: i64,
+    pub stable: i64,
+    /// Where the partition ends.
+    pub end: i64,
 }
 
 impl Follower {
@@ -86,7 +88,10 @@ impl Follower {
 }
 
 /// Where each partition of a topic ends, once the last stable offset is there, too.
-pub(crate) fn stable_ends(brokers: &str, topic: &str, within: Duration) -> Result<Result<BTreeMap<i32, i64>, Held>> {
+///
+/// # Errors
+/// The broker does not answer.
+pub fn stable_ends(brokers: &str, topic: &str, within: Duration) -> Result<Result<BTreeMap<i32, i64>, Held>> {
     let (all, committed) = (consumer(brokers, "read_uncommitted")?, consumer(brokers, "read_committed")?);
     let metadata = all.fetch_metadata(Some(topic), ANSWER).context("the broker does not answer")?;
     let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());

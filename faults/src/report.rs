@@ -205,7 +205,7 @@ pub(crate) mod tests {
         }
         report.add_cycle(row(5, Victim::Broker, Some(99)));
         report.add_finding(Finding {
-            failure: Failure::Ended { code: Some(3) },
+            failure: Failure::Ended { code: Some(3), what: "words".to_owned() },
             cycle: 3,
             at: now(),
             installation: 1,
