@@ -91,7 +91,7 @@ impl Failure {
             Self::Ended { .. } => "ended by itself",
             Self::Answer { .. } => "wrong answer",
             Self::Unanswered { .. } => "not acknowledged",
-            Self::Audit { .. } => "audit",
+            Self::Audit { line, .. } => audit_kind(line),
             Self::Held { .. } => "held by a transaction",
             Self::Wrong { missing: 0, doubled: 1.., .. } => "events doubled",
             Self::Wrong { missing: 1.., .. } => "events missing",
@@ -125,7 +125,12 @@ impl fmt::Display for Failure {
             Self::Ended { code: None, what } => write!(f, "`hooklog up` ended by a signal that is not ours: {what}"),
             Self::Answer { answer } => write!(f, "ingest answers {answer}, neither 200 nor 503"),
             Self::Unanswered { posts } => write!(f, "{posts} posts are still not acknowledged"),
-            Self::Audit { code, line, stderr } => write!(f, "audit ended with {code:?}: {line} {stderr}"),
+            Self::Audit { code: Some(code), line, .. } if !line.is_empty() => {
+                write!(f, "audit ended with {code}: {line}")
+            }
+            Self::Audit { stderr, .. } => {
+                write!(f, "audit has no answer: {}", stderr.lines().last().unwrap_or_default())
+            }
             Self::Held { partition, stable, end } => {
                 write!(f, "events/{partition} ends at {end} and is stable until {stable} only")
             }
@@ -140,6 +145,19 @@ impl fmt::Display for Failure {
                 )
             }
         }
+    }
+}
+
+/// By its line of JSON.
+fn audit_kind(line: &str) -> &'static str {
+    let counts: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let has = |name: &str| counts[name].as_u64().is_some_and(|count| count > 0);
+    match () {
+        () if counts["ok"].is_null() => "audit has no answer",
+        () if has("missing") => "audit: events missing",
+        () if has("doubled") => "audit: events doubled",
+        () if has("in_flight") => "audit: still in flight",
+        () => "audit: other damage",
     }
 }
 
@@ -178,6 +196,16 @@ mod tests {
         assert_eq!((missing, doubled, foreign, ids.len()), (50, 2, 0, NAMED + 2));
         assert_eq!(Failure::wrong(&[], &ids, &[]).kind(), "events doubled");
         assert_eq!(Failure::wrong(&[], &[], &ids).kind(), "foreign events");
+    }
+
+    #[test]
+    fn what_audit_says_is_told_by_its_kind() {
+        let kind = |line: &str| Failure::Audit { code: Some(1), line: line.to_owned(), stderr: String::new() }.kind();
+        assert_eq!(kind(r#"{"missing":1,"doubled":2,"ok":false}"#), "audit: events missing");
+        assert_eq!(kind(r#"{"missing":0,"doubled":2,"ok":false}"#), "audit: events doubled");
+        assert_eq!(kind(r#"{"in_flight":2,"ok":false}"#), "audit: still in flight");
+        assert_eq!(kind(r#"{"torn":2,"ok":false}"#), "audit: other damage");
+        assert_eq!(kind(""), "audit has no answer");
     }
 
     #[test]
