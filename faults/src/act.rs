@@ -70,7 +70,7 @@ impl Run<'_> {
             let post = book.take();
             let answer = client.post(&post.body);
             book.note(&post, answer);
-            answer == Answer::Status(200)
+            (answer == Answer::Status(200)).then(|| client.position()).flatten()
         };
         Ok(self.installation().is_ready_again(old, within, probe)?)
     }

@@ -17,6 +17,7 @@ use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::load::Target;
 use crate::ports;
+use crate::reader;
 use crate::tail::{last_lines, tail};
 
 const PARTITIONS: &str = "4";
@@ -164,14 +165,21 @@ impl Installation {
         self.site.recorded_broker()
     }
 
-    /// Waits until `/readyz` says so, a webhook gets its 200, and the broker is another one than `old`.
+    /// The processor has taken this record of `raw` in, so that its event is in `events`, unless it repeats another.
+    fn has_taken_in(&self, (partition, offset): (i32, i64)) -> bool {
+        let raw = self.site.topics().raw();
+        reader::committed(&self.brokers(), &self.site.group(), &raw, partition).is_some_and(|next| next > offset)
+    }
+
+    /// Waits until the broker is another one than `old`, `/readyz` says so, and a webhook that `probe` posts gets its 200 and is
+    /// taken in.
     pub(crate) fn is_ready_again(
         &mut self,
         old: Option<&Process>,
         within: Duration,
-        mut probe: impl FnMut() -> bool,
+        mut probe: impl FnMut() -> Option<(i32, i64)>,
     ) -> Result<Duration, Failure> {
-        let began = Instant::now();
+        let (began, mut posted) = (Instant::now(), None);
         loop {
             self.lives()?;
             let what = match () {
@@ -179,7 +187,11 @@ impl Installation {
                     "no new broker"
                 }
                 () if !self.says_ready() => "/readyz",
-                () if !probe() => "a webhook is not acknowledged",
+                () if posted.is_none() => {
+                    posted = probe();
+                    "a webhook is not acknowledged"
+                }
+                () if !posted.is_some_and(|position| self.has_taken_in(position)) => "a webhook is not taken in",
                 () => return Ok(began.elapsed()),
             };
             if began.elapsed() >= within {

@@ -15,6 +15,7 @@ use crate::exact::Seen;
 use crate::load::Events;
 
 const ANSWER: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(200);
 /// A partition that has more to give and gives nothing for so long cannot be read.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -114,10 +115,27 @@ pub fn stable_ends(brokers: &str, topic: &str, within: Duration) -> Result<Resul
     Ok(Ok(ends))
 }
 
+/// What `group` has committed of a partition; `None` where it is not known now, as while a transaction holds it back.
+pub(crate) fn committed(brokers: &str, group: &str, topic: &str, partition: i32) -> Option<i64> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    let consumer = member(brokers, "read_committed", group).ok()?;
+    let committed = consumer.committed_offsets(list, SOON).ok()?;
+    match committed.elements().first()?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
+}
+
+/// A group id is needed for a consumer to exist; nothing is asked of a group.
 fn consumer(brokers: &str, isolation: &str) -> Result<BaseConsumer> {
+    member(brokers, isolation, "faults")
+}
+
+/// It subscribes to nothing, so it never joins, and commits nothing.
+fn member(brokers: &str, isolation: &str, group: &str) -> Result<BaseConsumer> {
     let mut config = ClientConfig::new();
-    // A group id is needed for a consumer to exist; nothing is asked of a group and nothing is committed.
-    config.set("bootstrap.servers", brokers).set("group.id", "faults").set("isolation.level", isolation);
+    config.set("bootstrap.servers", brokers).set("group.id", group).set("isolation.level", isolation);
     config.set("enable.auto.commit", "false").set("enable.partition.eof", "true").set("auto.offset.reset", "error");
     Ok(config.create()?)
 }

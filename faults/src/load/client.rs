@@ -55,11 +55,13 @@ pub(crate) struct Target {
 pub(crate) struct Client {
     target: Target,
     kept: Option<BufReader<TcpStream>>,
+    /// The last answer's.
+    body: Vec<u8>,
 }
 
 impl Client {
     pub(crate) fn new(target: Target) -> Self {
-        Self { target, kept: None }
+        Self { target, kept: None, body: Vec::new() }
     }
 
     /// Posts this body to the source `stripe`, signed now.
@@ -73,6 +75,13 @@ impl Client {
         .unwrap_or_else(|error| Answer::of(&error))
     }
 
+    /// Where the last webhook that got its 200 stands: partition and offset of `raw`, as the answer names them.
+    pub(crate) fn position(&self) -> Option<(i32, i64)> {
+        let answer: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        let (partition, offset) = answer["position"].as_str()?.strip_prefix("raw/")?.split_once('/')?;
+        Some((partition.parse().ok()?, offset.parse().ok()?))
+    }
+
     fn exchange(&mut self, body: &[u8]) -> io::Result<Answer> {
         let mut connection = match self.kept.take() {
             Some(connection) => connection,
@@ -83,7 +92,7 @@ impl Client {
             "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nstripe-signature: {signature}\r\ncontent-length: {length}\r\n\r\n"
         );
         connection.get_mut().write_all(&[head.as_bytes(), body].concat())?;
-        let (status, stays) = read_answer(&mut connection)?;
+        let (status, stays) = read_answer(&mut connection, &mut self.body)?;
         if stays {
             self.kept = Some(connection);
         }
@@ -99,8 +108,8 @@ fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(connection))
 }
 
-/// The status, and whether the connection may be used again. The body is read and dropped.
-fn read_answer(from: &mut impl BufRead) -> io::Result<(u16, bool)> {
+/// The status, and whether the connection may be used again.
+fn read_answer(from: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<(u16, bool)> {
     let status = line(from)?.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(ErrorKind::InvalidData)?;
     let (mut length, mut stays) = (None, true);
     loop {
@@ -113,8 +122,10 @@ fn read_answer(from: &mut impl BufRead) -> io::Result<(u16, bool)> {
         }
     }
     // Without a length the end of the body is the end of the connection.
+    body.clear();
     let Some(length) = length.filter(|length| *length <= LONGEST_BODY) else { return Ok((status, false)) };
-    from.read_exact(&mut vec![0; length])?;
+    body.resize(length, 0);
+    from.read_exact(body)?;
     Ok((status, stays))
 }
 
@@ -144,15 +155,16 @@ mod tests {
     #[test]
     fn answers_are_read_to_their_ends_one_behind_the_other() {
         let mut two = &b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: close\r\n\r\n"[..];
-        assert_eq!(read_answer(&mut two).unwrap(), (503, true));
-        assert_eq!(read_answer(&mut two).unwrap(), (200, false));
-        assert!(read_answer(&mut two).is_err());
+        let mut body = Vec::new();
+        assert_eq!((read_answer(&mut two, &mut body).unwrap(), &body[..]), ((503, true), &b"{}"[..]));
+        assert_eq!((read_answer(&mut two, &mut body).unwrap(), &body[..]), ((200, false), &b""[..]));
+        assert!(read_answer(&mut two, &mut body).is_err());
     }
 
     #[test]
     fn an_answer_that_breaks_off_is_none() {
         for part in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "nonsense\r\n\r\n"] {
-            assert!(read_answer(&mut part.as_bytes()).is_err(), "{part:?}");
+            assert!(read_answer(&mut part.as_bytes(), &mut Vec::new()).is_err(), "{part:?}");
         }
     }
 
@@ -174,11 +186,14 @@ mod tests {
             for _ in 0..2 {
                 let (mut connection, _) = listener.accept().unwrap();
                 let _ = connection.read(&mut [0; 4_096]).unwrap();
-                connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                let body = r#"{"id":"evt_1","position":"raw/3/1234"}"#;
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                connection.write_all(answer.as_bytes()).unwrap();
             }
         });
         assert_eq!(client.post(b"{}"), Answer::Status(200));
         assert_eq!(client.post(b"{}"), Answer::Status(200));
+        assert_eq!(client.position(), Some((3, 1_234)));
         server.join().unwrap();
     }
 }
