@@ -11,6 +11,8 @@ use crate::schedule::{Disk, Fault, Victim};
 
 /// While a fault lasts, a webhook of our own goes out so often.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// Where nothing is wrong.
+const TAKEN_IN_WITHIN: Duration = Duration::from_secs(2);
 /// After it has closed its port.
 const ENDS_WITHIN: Duration = Duration::from_secs(12);
 
@@ -48,9 +50,24 @@ impl Run<'_> {
             let store = (disk != Disk::Broker).then(|| disks.store.fill());
             (broker, store)
         };
-        self.lives_and_answers(full)?;
+        let last = self.lives_and_answers(full)?;
+        let is_felt = !self.goes_on(last);
         drop(fillers);
+        self.felt(is_felt);
         self.until_ready(None)
+    }
+
+    /// Whether what was acknowledged last is taken in: then the fault has stopped nothing.
+    fn goes_on(&mut self, last: Option<(i32, i64)>) -> bool {
+        let deadline = Instant::now() + TAKEN_IN_WITHIN;
+        while let Some(position) = last
+            && Instant::now() < deadline
+        {
+            if self.installation().has_taken_in(position) {
+                return true;
+            }
+        }
+        false
     }
 
     fn silence(&mut self, stopped: Duration) -> Result<Duration, Trouble> {
@@ -59,7 +76,8 @@ impl Run<'_> {
         let went = self.lives_and_answers(stopped);
         // Also where the process has ended: a stopped broker could not even be looked at.
         broker.signal(Signal::CONT);
-        went?;
+        let last = went?;
+        self.felt(last.is_none());
         self.until_ready(None)
     }
 
@@ -75,10 +93,11 @@ impl Run<'_> {
         Ok(self.installation().is_ready_again(old, within, probe)?)
     }
 
-    /// So long, `up` lives, takes every connection, and answers 200 or 503.
-    fn lives_and_answers(&mut self, time: Duration) -> Result<(), Trouble> {
+    /// So long, `up` lives, takes every connection, and answers 200 or 503. Returns where the last webhook stands, if it got
+    /// its 200.
+    fn lives_and_answers(&mut self, time: Duration) -> Result<Option<(i32, i64)>, Trouble> {
         let (book, mut client) = (self.book(), Client::new(self.installation().target()?));
-        let mut next = Instant::now();
+        let (mut next, mut last) = (Instant::now(), None);
         self.watch(time, &mut |run| {
             if Instant::now() < next {
                 return Ok(());
@@ -87,11 +106,13 @@ impl Run<'_> {
             let post = book.take();
             let answer = client.post(&post.body);
             book.note(&post, answer);
+            last = (answer == Answer::Status(200)).then(|| client.position()).flatten();
             match answer {
                 Answer::Status(200 | 503) => Ok(()),
                 other => Err(run.why(other)?.into()),
             }
-        })
+        })?;
+        Ok(last)
     }
 
     /// A process that ends refuses connections first: then its end is what was found.

@@ -82,7 +82,7 @@ impl Run<'_> {
         self.progress.say(&format!("cycle {}: {failure}", cycle.number));
         // A cycle whose wait or check failed is done, too.
         if self.report.cycles.len() < usize::try_from(cycle.number).unwrap_or(usize::MAX) {
-            self.report.add_cycle(Row { cycle: *cycle, installation: self.tested.number, ready_ms: None });
+            self.report.add_cycle(Row { cycle: *cycle, installation: self.tested.number, ready_ms: None, felt: None });
         }
         let finding = self.evidence(failure.clone(), cycle);
         self.report.add_finding(finding);

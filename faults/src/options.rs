@@ -38,7 +38,7 @@ pub struct Options {
     pub ready_within_s: u64,
     /// How long `silent` stops the broker.
     pub stopped_s: u64,
-    /// The size of each disk of `disk-full`.
+    /// The size of the broker's disk of `disk-full`.
     pub disk_mib: u64,
     /// Shorter waits between faults, for a test.
     pub hurry: bool,
@@ -99,7 +99,7 @@ pub struct RunArgs {
     /// How long `silent` stops the broker
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600), default_value_t = 100)]
     stopped: u64,
-    /// The size of each disk of `disk-full`, which is memory
+    /// The size of the broker's disk of `disk-full`, which is memory
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(64..=65_536), default_value_t = 2_048)]
     disk_mib: u64,
     /// Wait a quarter of the time between faults

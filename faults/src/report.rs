@@ -64,6 +64,8 @@ pub struct Row {
     pub installation: u64,
     /// How long it took until all was ready again; `None` where something was found.
     pub ready_ms: Option<u64>,
+    /// Of a full disk or a silent broker: whether at its end webhooks were not acknowledged, or not taken in.
+    pub felt: Option<bool>,
 }
 
 /// Of times in ms.
@@ -195,7 +197,7 @@ pub(crate) mod tests {
 
     fn row(number: u64, victim: Victim, ready_ms: Option<u64>) -> Row {
         let fault = Fault::Kill { victim, pause_ms: 0 };
-        Row { cycle: Cycle { number, wait_ms: 5, fault }, installation: 1, ready_ms }
+        Row { cycle: Cycle { number, wait_ms: 5, fault }, installation: 1, ready_ms, felt: None }
     }
 
     pub(crate) fn report() -> Report {

@@ -126,6 +126,7 @@ pub(crate) struct Run<'a> {
     pub(crate) report: Report,
     pub(crate) tested: Tested,
     pub(crate) progress: Progress,
+    felt: Option<bool>,
     place: Place,
     stop: &'a Stop,
 }
@@ -138,7 +139,7 @@ impl<'a> Run<'a> {
         let tested = tested(&options, &place, number, report.load.get(&number).cloned().unwrap_or_default())?;
         let progress = Progress::of(name(options.scenario), report.cycles.len() as u64, options.cycles);
         progress.say(&format!("seed {}, everything is kept in {}", options.seed, place.directory.display()));
-        Ok(Self { options, place, report, tested, stop, progress })
+        Ok(Self { options, place, report, tested, stop, progress, felt: None })
     }
 
     fn all_cycles(&mut self) -> Result<(), Trouble> {
@@ -186,6 +187,7 @@ impl<'a> Run<'a> {
         self.progress.doing(words(&cycle.fault));
         self.watch(Duration::from_millis(cycle.wait_ms), &mut |_| Ok(()))?;
         let installation = self.tested.number;
+        self.felt = None;
         let done = self.act(&cycle.fault);
         if let Err(Trouble::Interrupted | Trouble::Broken(_)) = done {
             return done.map(drop);
@@ -194,7 +196,7 @@ impl<'a> Run<'a> {
         if let Some(ready) = ready_ms {
             self.progress.say(&format!("cycle {}: {}, ready after {ready} ms", cycle.number, words(&cycle.fault)));
         }
-        self.report.add_cycle(Row { cycle: *cycle, installation, ready_ms });
+        self.report.add_cycle(Row { cycle: *cycle, installation, ready_ms, felt: self.felt });
         done.map(drop)
     }
 
@@ -224,6 +226,11 @@ impl<'a> Run<'a> {
             thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// A fault that nobody feels shows nothing: the report tells how many were.
+    pub(crate) fn felt(&mut self, is_felt: bool) {
+        self.felt = Some(is_felt);
     }
 
     fn go_on(&self) -> Result<(), Trouble> {

@@ -29,6 +29,11 @@ impl Report {
             let Quantiles { count, p50_ms, max_ms } = times;
             rows.push((format!("ready after {what}"), format!("{count}: p50 {p50_ms} ms, max {max_ms} ms")));
         }
+        let felt: Vec<_> = self.cycles.iter().filter_map(|row| row.felt).collect();
+        if !felt.is_empty() {
+            let count = felt.iter().filter(|felt| **felt).count();
+            rows.push(("faults that were felt".to_owned(), format!("{count} of {}", felt.len())));
+        }
         let acknowledged: u64 = self.load.values().map(|load| load.acknowledged).sum();
         rows.push(("events acknowledged".to_owned(), acknowledged.to_string()));
         rows.push(("attempts by answer".to_owned(), self.answers()));
