@@ -88,10 +88,18 @@ pub fn resume(place: Place, stop: &Stop) -> Result<Report> {
 fn go(report: Report, installation: u64, place: Place, stop: &Stop) -> Result<Report> {
     let mut run = Run::prepare(report, installation, place, stop)?;
     let went = run.all_cycles();
-    let kept = run.write();
-    run.tested.end();
+    let written = run.write();
+    let Run { report, mut tested, .. } = run;
+    tested.end();
+    let directory = tested.installation.directory().to_owned();
+    // Its disks go with it.
+    drop(tested);
+    if report.standing == Standing::Passed {
+        // The log of hundreds of cycles is large, and nobody needs it where all is well.
+        fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+    }
     match went {
-        Ok(()) | Err(Trouble::Interrupted | Trouble::Found(_)) => kept.map(|()| run.report),
+        Ok(()) | Err(Trouble::Interrupted | Trouble::Found(_)) => written.map(|()| report),
         Err(Trouble::Broken(error)) => Err(error),
     }
 }
@@ -138,7 +146,7 @@ impl<'a> Run<'a> {
         let place = Place { hooklog, directory: place.directory.canonicalize()?, ..place };
         let tested = tested(&options, &place, number, report.load.get(&number).cloned().unwrap_or_default())?;
         let progress = Progress::of(name(options.scenario), report.cycles.len() as u64, options.cycles);
-        progress.say(&format!("seed {}, everything is kept in {}", options.seed, place.directory.display()));
+        progress.say(&format!("seed {}, in {}", options.seed, place.directory.display()));
         Ok(Self { options, place, report, tested, stop, progress, felt: None })
     }
 
