@@ -22,7 +22,11 @@ impl Run<'_> {
         if let Some(load) = self.tested.load.take() {
             load.stop(SETTLES).map_err(|unanswered| Failure::Unanswered { posts: unanswered.posts })?;
         }
-        self.tested.installation.audit()?;
+        if let Err(failure) = self.tested.installation.audit() {
+            // A process that is gone explains an audit that has no answer.
+            self.tested.installation.lives()?;
+            return Err(failure.into());
+        }
         if last {
             // All of it once more: what was read in parts might have changed behind the reader.
             self.tested.follower = Follower::new(self.tested.book.events());
