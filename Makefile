@@ -4,8 +4,13 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CARGO ?= cargo
 ARGS ?=
+# Of `make chaos`.
+SCENARIO ?= crash
+SEED ?= 1
+CYCLES ?=
+RESUME ?=
 
-.PHONY: help up test build bench setup
+.PHONY: help up test build bench chaos setup
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +18,7 @@ help:
 	@echo "make test   format, lints, unit, property and end-to-end tests against a real broker"
 	@echo "make build  leave the program at bin/hooklog"
 	@echo "make bench  measure                                                        (ARGS=\"...\" passes arguments on)"
+	@echo "make chaos  faults under load, and what became of it   (SCENARIO=crash|kills|disk-full|silent CYCLES=300 SEED=1 ARGS=\"...\")"
 	@echo "make setup  install what this machine lacks, and nothing else               (YES=1 does not ask)"
 
 setup:
@@ -34,3 +40,6 @@ test: setup
 
 bench: build
 	@"$(CARGO_TARGET_DIR)/debug/hooklog-bench" $(ARGS)
+
+chaos: build
+	@"$(CARGO_TARGET_DIR)/debug/hooklog-faults" $(if $(RESUME),resume $(RESUME),$(SCENARIO) --seed $(SEED) $(if $(CYCLES),--cycles $(CYCLES))) $(ARGS)

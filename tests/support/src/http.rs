@@ -57,8 +57,11 @@ pub fn post_signed(base: &str, secret: &str, time: u64, body: &[u8]) -> io::Resu
     exchange(base, &head, body)
 }
 
-/// Stripe's: HMAC-SHA256 over the time, a dot and the body.
-fn signature(secret: &str, time: u64, body: &[u8]) -> String {
+/// The header `Stripe-Signature`: HMAC-SHA256 over the time (epoch s), a dot and the body.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
+pub fn signature(secret: &str, time: u64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(format!("{time}.").as_bytes());
     mac.update(body);

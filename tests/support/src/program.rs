@@ -61,13 +61,24 @@ impl Program {
     ///
     /// # Panics
     /// As there.
-    pub fn spawn(mut command: Command) -> Result<Self, Refused> {
+    pub fn spawn(command: Command) -> Result<Self, Refused> {
+        Self::spawn_within(DEADLINE, command)
+    }
+
+    /// As [`Program::spawn`], with a deadline of the caller's for its first line.
+    ///
+    /// # Errors
+    /// It ended before, or was killed at the deadline.
+    ///
+    /// # Panics
+    /// It cannot be started at all.
+    pub fn spawn_within(deadline: Duration, mut command: Command) -> Result<Self, Refused> {
         command.arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let process = Process::of(i32::try_from(child.id()).expect("Linux has pids of 22 bits"));
         let mut stderr = Stderr::collect(child.stderr.take().expect("it was asked for"));
         let stdin = child.stdin.take();
-        match (first_line(child.stdout.take().expect("it was asked for")), process) {
+        match (first_line(child.stdout.take().expect("it was asked for"), deadline), process) {
             (Ok(ready), Some(process)) => Ok(Self { child, process, stdin, stderr, ready }),
             (line, _) => {
                 let _ = child.kill();
@@ -146,14 +157,14 @@ impl Drop for Program {
 }
 
 /// Read in a thread of its own: a pipe has no deadline. The thread then drains what follows, until the program ends.
-fn first_line(stdout: ChildStdout) -> anyhow::Result<Value> {
+fn first_line(stdout: ChildStdout, deadline: Duration) -> anyhow::Result<Value> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut lines = BufReader::new(stdout).lines();
         let _ = send.send(lines.next());
         lines.for_each(drop);
     });
-    match receive.recv_timeout(DEADLINE).context("it said nothing in time")? {
+    match receive.recv_timeout(deadline).context("it said nothing in time")? {
         Some(line) => serde_json::from_str(&line?).context("its first line is not JSON"),
         None => bail!("it closed its stdout"),
     }

@@ -24,7 +24,9 @@ const PARTITIONS: &str = "4";
 #[derive(Debug)]
 pub struct Site {
     binary: String,
-    directory: TempDir,
+    directory: PathBuf,
+    /// Removes the directory, where it is the test's own.
+    _temporary: Option<TempDir>,
     cluster: Option<String>,
     prefix: String,
 }
@@ -85,14 +87,22 @@ impl Site {
         Self::new(binary, None, Topics::default().prefix().to_owned())
     }
 
+    /// With a broker of its own, below a directory that outlives this value.
+    pub fn alone_in(binary: &str, directory: &Path) -> Self {
+        let prefix = Topics::default().prefix().to_owned();
+        let directory = directory.to_owned();
+        Self { binary: binary.to_owned(), directory, _temporary: None, cluster: None, prefix }
+    }
+
     fn new(binary: &str, cluster: Option<String>, prefix: String) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { binary: binary.to_owned(), directory, cluster, prefix }
+        let temporary = tempfile::tempdir().expect("a temporary directory");
+        let directory = temporary.path().to_owned();
+        Self { binary: binary.to_owned(), directory, _temporary: Some(temporary), cluster, prefix }
     }
 
     /// A file of the test's own, beside the data directory.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.directory.join(name)
     }
 
     /// The data directory.
