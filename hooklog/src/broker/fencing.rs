@@ -10,7 +10,7 @@ use super::java::{Java, log_to};
 use super::layout::Layout;
 use super::registration::{MetadataLog, Registration};
 use super::said::Said;
-use super::settings::{NODE, controller_properties};
+use super::settings::{NODE, Session, controller_properties};
 use super::{Error, orphan, port};
 use crate::process::Identity;
 use std::fs;
@@ -32,23 +32,29 @@ fn is_needed(registration: Option<Registration>) -> bool {
     !matches!(registration, Some(Registration::Absent | Registration::Fenced))
 }
 
-/// Fences the broker of `layout`, which is dead, if the controller still takes it for alive. Where that cannot be done the
-/// broker is started all the same: Kafka then lets it in when the session of the dead one is over.
-pub(super) fn fence(java: &Java, layout: &Layout, cancel: &CancellationToken) -> Result<(), Error> {
+/// Fences the broker of `layout`, which is dead, if the controller still takes it for alive; gives the session of the next
+/// one. Where it cannot be fenced the broker is started all the same: Kafka then lets it in when the session of the dead one is
+/// over, so that must be short.
+pub(super) fn fence(java: &Java, layout: &Layout, cancel: &CancellationToken) -> Result<Session, Error> {
     let mut log = MetadataLog::of(&layout.kafka());
     if !is_needed(log.look(NODE)?) {
-        return Ok(());
+        return Ok(Session::Long);
     }
     let began = Instant::now();
     match fenced(java, layout, &mut log, cancel) {
-        Ok(()) => tracing::info!("the broker that was killed is fenced, after {} ms", began.elapsed().as_millis()),
-        Err(Error::Cancelled) => return Err(Error::Cancelled),
-        Err(error) => tracing::warn!(
-            %error,
-            "the broker that was killed could not be fenced before the next one starts, which takes longer now"
-        ),
+        Ok(()) => {
+            tracing::info!("the broker that was killed is fenced, after {} ms", began.elapsed().as_millis());
+            Ok(Session::Long)
+        }
+        Err(Error::Cancelled) => Err(Error::Cancelled),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "the broker that was killed could not be fenced before the next one starts, which takes longer now"
+            );
+            Ok(Session::Default)
+        }
     }
-    Ok(())
 }
 
 fn fenced(java: &Java, layout: &Layout, log: &mut MetadataLog, cancel: &CancellationToken) -> Result<(), Error> {

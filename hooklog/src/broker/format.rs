@@ -2,7 +2,7 @@
 
 use super::java::{Java, log_to};
 use super::layout::Layout;
-use super::settings::{Ports, server_properties};
+use super::settings::{Ports, Session, server_properties};
 use super::{Error, child};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -32,7 +32,7 @@ pub(super) fn format(java: &Java, layout: &Layout, cluster_id: &str, cancel: &Ca
 fn run(java: &Java, layout: &Layout, cluster_id: &str, cancel: &CancellationToken) -> Result<(), Error> {
     let settings = layout.unfinished_properties();
     // The ports are not kept: each start writes its own.
-    let text = server_properties(Ports { kafka: 1, controller: 2 }, &file_name(&layout.unfinished_kafka()));
+    let text = server_properties(Ports { kafka: 1, controller: 2 }, Session::Long, &file_name(&layout.unfinished_kafka()));
     fs::write(&settings, text).map_err(Error::io("write", &settings))?;
     let mut tool = java.storage_tool(layout);
     tool.args(["format", "--cluster-id", cluster_id, "--config", &file_name(&settings)]);

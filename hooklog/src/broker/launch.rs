@@ -5,7 +5,7 @@ use super::layout::Layout;
 use super::ready::{self, Readiness};
 use super::record::Record;
 use super::said::Said;
-use super::settings::{Ports, server_properties};
+use super::settings::{Ports, Session, server_properties};
 use super::{Error, orphan, port};
 use crate::process::Identity;
 use std::fs;
@@ -26,11 +26,11 @@ pub(super) struct Launched {
     pub(super) said: Said,
 }
 
-/// Starts a broker at this port; 0 takes a free one.
+/// Starts a broker at this port, where 0 takes a free one, with this session.
 pub(super) fn launch(
     java: &Java,
     layout: &Layout,
-    wanted_port: u16,
+    (wanted_port, session): (u16, Session),
     cluster_id: &str,
     cancel: &CancellationToken,
 ) -> Result<Launched, Error> {
@@ -38,6 +38,7 @@ pub(super) fn launch(
     loop {
         tries += 1;
         let ports = choose(wanted_port)?;
+        write_settings(layout, ports, session)?;
         let mut launched = spawn(java, layout, ports, cluster_id)?;
         match ready::wait(&launched.record.process, ports.kafka, cluster_id, MAY_TAKE, cancel) {
             Readiness::Answers => return Ok(launched),
@@ -74,7 +75,6 @@ fn somebody_took(ports: Ports, wanted_port: u16) -> Result<bool, Error> {
 
 /// The record is written at once: a crash before that leaves a process that is known by its command line only.
 fn spawn(java: &Java, layout: &Layout, ports: Ports, cluster_id: &str) -> Result<Launched, Error> {
-    write_settings(layout, ports)?;
     let said = Said::from_now_on(layout);
     let mut command = java.broker(layout);
     log_to(&mut command, &layout.console_log())?;
@@ -95,11 +95,11 @@ fn spawn(java: &Java, layout: &Layout, ports: Ports, cluster_id: &str) -> Result
 }
 
 /// What an earlier broker unpacked goes as well: after a SIGKILL it would stay for ever.
-fn write_settings(layout: &Layout, ports: Ports) -> Result<(), Error> {
+fn write_settings(layout: &Layout, ports: Ports, session: Session) -> Result<(), Error> {
     let (tmp, properties) = (layout.tmp(), layout.properties());
     fs::remove_dir_all(&tmp).map_err(Error::io("remove", &tmp))?;
     layout.create()?;
-    fs::write(&properties, server_properties(ports, "kafka")).map_err(Error::io("write", &properties))
+    fs::write(&properties, server_properties(ports, session, "kafka")).map_err(Error::io("write", &properties))
 }
 
 impl Launched {

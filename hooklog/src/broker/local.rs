@@ -7,6 +7,7 @@ use super::layout::Layout;
 use super::power::Cause;
 use super::record::{Record, lost_power};
 use super::said::Said;
+use super::settings::Session;
 use super::{Error, PowerLoss, archive, fencing, format, jars, orphan};
 use crate::process::{self, Ended};
 use crate::room::{self, Full};
@@ -179,17 +180,14 @@ fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, E
     let java = Java::find()?;
     let java = java.with_jars(&jars::ensure(&wanted.cache, cancel)?);
     let java = archive::with_archive(java, &wanted.cache, cancel)?;
-    let cluster_id = match format::cluster_id(layout) {
-        Some(id) => {
-            fencing::fence(&java, layout, cancel)?;
-            id
-        }
+    let (cluster_id, session) = match format::cluster_id(layout) {
+        Some(id) => (id, fencing::fence(&java, layout, cancel)?),
         None => {
             let id = format::id_text(rand::random());
             format::format(&java, layout, &id, cancel)?;
-            id
+            (id, Session::Long)
         }
     };
     PowerLoss::prepare(layout)?;
-    launch(&java, layout, port, &cluster_id, cancel)
+    launch(&java, layout, (port, session), &cluster_id, cancel)
 }

@@ -11,13 +11,31 @@ pub(super) struct Ports {
 /// The one node's id.
 pub(super) const NODE: i32 = 1;
 
-/// Kafka's own: one that is only short of time is not fenced.
-const SESSION_MS: u32 = 9000;
+/// How long a broker may be silent before its own controller takes it for dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Session {
+    /// The dead broker of before is fenced, or there was none. A living one that was stopped and continued, or is only short
+    /// of time, must never be fenced: with nobody to take over, that only takes the leaders away for a moment, in which a
+    /// transaction coordinator skips end markers (KAFKA-20734).
+    Long,
+    /// Kafka's own, for a start whose predecessor could not be fenced: it is let in when that one's session is over.
+    Default,
+}
+
+impl Session {
+    fn millis(self) -> u32 {
+        match self {
+            Session::Long => 3_600_000,
+            Session::Default => 9000,
+        }
+    }
+}
+
 /// For a controller that waits for the end of the session of a broker that is known to be dead.
 const SHORT_SESSION_MS: u32 = 1000;
 
 /// `server.properties` of one KRaft node on the loopback, its data in `log_dirs` (relative to its working directory).
-pub(super) fn server_properties(ports: Ports, log_dirs: &str) -> String {
+pub(super) fn server_properties(ports: Ports, session: Session, log_dirs: &str) -> String {
     let Ports { kafka, controller } = ports;
     format!(
         "# Written by hooklog at every start: changes are lost.\n\
@@ -30,7 +48,7 @@ pub(super) fn server_properties(ports: Ports, log_dirs: &str) -> String {
          inter.broker.listener.name=KAFKA\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={log_dirs}\n{ONE_NODE}{FOR_EVER}{}",
-        quick_and_small(SESSION_MS)
+        quick_and_small(session.millis())
     )
 }
 
@@ -75,8 +93,8 @@ fn quick_and_small(session_ms: u32) -> String {
     format!(
         "\
 # Nobody waits for peers that do not exist, nor long for a transaction whose owner is dead.
-# A broker that was killed is fenced by a controller alone before the next one starts (ADR 20), so nobody waits for this.
-# A shorter one would fence a broker that is only short of time, and that can take acknowledged commits back (KAFKA-20734).
+# A broker that was killed is fenced by a controller alone before the next one starts (ADR 20), so nobody waits for the end of
+# its session. A living one that was silent must not be fenced: that can take acknowledged commits back (KAFKA-20734).
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=300
 broker.session.timeout.ms={session_ms}
@@ -112,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_settings_are_these_and_no_others() {
-        let text = server_properties(Ports { kafka: 9092, controller: 21093 }, "kafka");
+        let text = server_properties(Ports { kafka: 9092, controller: 21093 }, Session::Long, "kafka");
         assert_eq!(text, include_str!("golden/server.properties"));
     }
 
@@ -123,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_named_once() {
-        named_once(&server_properties(Ports { kafka: 1, controller: 2 }, "kafka"));
+        named_once(&server_properties(Ports { kafka: 1, controller: 2 }, Session::Default, "kafka"));
         named_once(&controller_properties(2, "kafka"));
     }
 
