@@ -47,6 +47,11 @@ impl Present {
         *known = offset.max(*known);
     }
 
+    /// Whether an output partition has lost its beginning and with it every trace of this input partition.
+    pub fn is_blind(&self) -> bool {
+        self.up_to.values().any(|offset| *offset == Offset(i64::MAX))
+    }
+
     /// The latest record that has an output.
     pub fn highest(&self) -> Option<Offset> {
         self.highest
@@ -127,5 +132,6 @@ mod tests {
         present.is_cut_off(B);
         assert_eq!(owed(vec![batch(0, &[(1, A), (2, B), (7, A), (8, A)])], &present), [batch(0, &[(8, A)])]);
         assert_eq!(present.complete_before(2, NextOffset(0)), NextOffset(8), "where nothing is left nothing is owed");
+        assert!(present.is_blind());
     }
 }

@@ -88,6 +88,14 @@ pub enum Stop {
         /// The first record that is left.
         earliest: NextOffset,
     },
+    /// Nothing tells where the task stood.
+    #[error(
+        "partition {partition}: neither a committed offset nor a store tells where processing stood, and `events` has lost its beginning, so going on would emit old events again or leave new ones out. Restore the store from a backup; or decide it: `hooklog offsets repair --apply --unknown-at end` emits nothing that is in raw now, `--unknown-at beginning` emits all of it"
+    )]
+    Unknowable {
+        /// The partition.
+        partition: Partition,
+    },
     /// Records that the store has to know of are gone.
     #[error(
         "partition {partition}: raw begins at {earliest}, and the store holds only what is before {applied}: the records in between were deleted, and some are younger than the dedup window, so repeats of them would be emitted again. Restore the store from a backup; or accept that with `hooklog offsets repair --apply`"
@@ -119,6 +127,13 @@ fn is_stamped(committed: &Committed, stamp: &Stamp) -> bool {
 pub fn rebuilt(facts: &Facts, highest_output: Option<Offset>) -> NextOffset {
     let emitted = highest_output.map_or(facts.input.earliest, Offset::next);
     facts.applied.max(emitted)
+}
+
+/// Whether nothing tells where the task stood: no offset, no store, and outputs that were deleted (`is_blind`) may have been of
+/// records behind the latest one that is known to have an output.
+pub fn is_unknowable(facts: &Facts, highest_output: Option<Offset>, is_blind: bool) -> bool {
+    let has_nothing = trust(facts) == Trust::Unknown && facts.applied == NextOffset::ZERO;
+    is_blind && has_nothing && rebuilt(facts, highest_output) < facts.input.end
 }
 
 /// The plan, where `highest_output` is the latest record that has an output, and all outputs of records before `verified` are
@@ -238,6 +253,17 @@ mod tests {
         assert_eq!(plan(&facts(0, 4, 9, None), None, None), resume(4, 4, false));
         assert_eq!(plan(&facts(5, 0, 9, None), Some(Offset(7)), None), resume(5, 8, true));
         assert_eq!(plan(&facts(5, 0, 9, Some((0, ""))), None, Some(NextOffset(5))), resume(5, 5, true));
+    }
+
+    #[test]
+    fn where_nothing_tells_how_far_it_was_nothing_is_decided() {
+        let ours = stamp().to_string();
+        assert!(is_unknowable(&facts(0, 0, 9, None), None, true));
+        assert!(is_unknowable(&facts(0, 0, 9, Some((3, ""))), Some(Offset(4)), true));
+        assert!(!is_unknowable(&facts(0, 0, 9, None), None, false), "a first start");
+        assert!(!is_unknowable(&facts(0, 0, 9, Some((3, &ours))), None, true), "an offset of ours");
+        assert!(!is_unknowable(&facts(5, 0, 9, None), None, true), "a store");
+        assert!(!is_unknowable(&facts(0, 0, 9, None), Some(Offset(8)), true), "the last record has its event");
     }
 
     #[test]

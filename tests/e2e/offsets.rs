@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hooklog_oracle::expected_events;
-use hooklog_test_support::records::{committed, ends, offsets_in_transaction};
-use hooklog_test_support::{Broker, Record, Site, wait_until};
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use hooklog_test_support::records::{committed, delete_group, ends, offsets_in_transaction};
+use hooklog_test_support::{Broker, Record, Site};
 use rdkafka::producer::Producer;
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
@@ -65,13 +63,7 @@ fn reset(site: &Site, offsets: &Offsets) {
 }
 
 fn delete(site: &Site) {
-    let admin: AdminClient<DefaultClientContext> = Broker::shared(HOOKLOG).client().create().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = AdminOptions::new().request_timeout(Some(ANSWER));
-    wait_until("the group is empty and deleted", || {
-        let deleted = runtime.block_on(admin.delete_groups(&[&site.group()], &options)).ok()?;
-        deleted.into_iter().all(|group| group.is_ok()).then_some(())
-    });
+    delete_group(brokers(), &site.group());
     assert_eq!(committed(brokers(), &site.group(), &site.topics().raw()), Offsets::new());
 }
 

@@ -17,7 +17,7 @@ use hooklog_task::resume::Facts;
 use hooklog_task::{Fold, transform};
 use rdkafka::consumer::Consumer;
 
-use super::plan::{Mended, mended};
+use super::plan::{Mended, UnknownAt, mended};
 use crate::cluster::{Cluster, PATIENCE};
 
 /// A static member that is gone counts as one until its session is over: 15 s, and the coordinator's own time.
@@ -88,7 +88,8 @@ impl Group {
         }
     }
 
-    pub(super) fn rows(&self) -> Result<Vec<Row>> {
+    /// What becomes of each partition; `decision` counts where nothing tells where one was.
+    pub(super) fn rows(&self, decision: Option<UnknownAt>) -> Result<Vec<Row>> {
         let facts = self.facts()?;
         let all: BTreeSet<Partition> = facts.iter().map(|facts| facts.partition).collect();
         let task = &self.task;
@@ -102,7 +103,8 @@ impl Group {
         let row = |facts: Facts| {
             let highest = outputs.highest.get(&facts.partition).copied();
             let is_of_another_log = highest.is_none() && outputs.other_log.is_some();
-            Row { mended: mended(&facts, highest), facts, is_of_another_log }
+            let is_blind = outputs.blind.contains(&facts.partition);
+            Row { mended: mended(&facts, highest, is_blind, decision), facts, is_of_another_log }
         };
         Ok(facts.into_iter().map(row).collect())
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Args;
 use super::former;
 use super::group::{Group, Row};
+use super::plan::{Case, UnknownAt};
 use crate::cluster::Cluster;
 use crate::datadir::DataDir;
 use crate::inspect::until_nobody_reads;
@@ -20,7 +21,16 @@ use crate::settings::Common;
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum OffsetsCommand {
     /// Find the processor's offsets anew from its store and the log
-    Repair(Args),
+    Repair(OffsetsArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct OffsetsArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Where a partition goes on of which neither an offset, nor a store, nor `events` tells where it was
+    #[arg(long, value_name = "PLACE")]
+    unknown_at: Option<UnknownAt>,
 }
 
 impl OffsetsCommand {
@@ -30,7 +40,7 @@ impl OffsetsCommand {
     }
 }
 
-fn repair(cluster: &Cluster, args: &Args, common: &Common) -> Result<ExitCode> {
+fn repair(cluster: &Cluster, OffsetsArgs { args, unknown_at }: &OffsetsArgs, common: &Common) -> Result<ExitCode> {
     refuse_while_running(cluster)?;
     let topics = cluster.topics()?;
     let mut group = Group::of(cluster, topics.clone());
@@ -40,7 +50,7 @@ fn repair(cluster: &Cluster, args: &Args, common: &Common) -> Result<ExitCode> {
     if !hanging.is_empty() {
         group.end_hanging(&hanging, args.apply)?;
     }
-    let rows = group.rows()?;
+    let rows = group.rows(*unknown_at)?;
     let former = former::unrecorded(&cluster.connection, &topics)?;
     if args.apply {
         // First: an offset that counts in today's `raw` makes what is of another log history.
@@ -103,7 +113,12 @@ fn tell(rows: &[Row], former: &BTreeSet<String>, applied: bool, as_json: bool) -
         let done = if applied { "recorded" } else { "to record; --apply does it" };
         writeln!(out, "Some events are of another log, {log}, which was `raw` before this one: {done}.")?;
     }
+    let undecided = rows.iter().filter(|row| row.mended.case == Case::Unknowable).count();
+    if undecided > 0 {
+        writeln!(out, "{undecided} partitions are for you to decide: see --unknown-at in `hooklog offsets repair --help`.")?;
+    }
     match (changes, applied) {
+        (0, _) if undecided > 0 => {}
         (0, _) => writeln!(out, "Every offset is as it must be.")?,
         (_, true) => writeln!(out, "{changes} offsets written. Start again, then look with `hooklog audit --wait`.")?,
         (_, false) => writeln!(out, "{changes} offsets to write; --apply does it.")?,

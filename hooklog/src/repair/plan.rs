@@ -41,12 +41,25 @@ pub(super) enum Case {
     Deleted,
     /// Events, or the store, are of records that raw does not have any more.
     LostTail,
+    /// Nothing tells where it was: for a person to decide.
+    Unknowable,
+    /// A person has decided.
+    Decided,
+}
+
+/// Where a partition goes on of which nothing tells where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum UnknownAt {
+    /// All that raw has is emitted, again perhaps
+    Beginning,
+    /// Nothing that is in raw now is emitted
+    End,
 }
 
 impl Case {
     /// Whether the offset, or the stamp on it, has to be written.
     pub(super) fn changes(self) -> bool {
-        self != Case::Right
+        !matches!(self, Case::Right | Case::Unknowable)
     }
 
     /// Whether it may be written without anybody being asked: nothing is doubled, and what is missing from `events` shows in
@@ -71,6 +84,10 @@ impl Case {
             }
             Case::Beyond => "it lies beyond the end of raw",
             Case::Deleted => "records were deleted before they were taken in: they are lost to events",
+            Case::Unknowable => {
+                "neither it, nor a store, nor events tell where it was; --unknown-at end or --unknown-at beginning decides"
+            }
+            Case::Decided => "nothing told where it was: --unknown-at decides",
             Case::LostTail => {
                 "raw lost its tail: events, or the store, know of records beyond its end; delete the store, then audit"
             }
@@ -80,7 +97,23 @@ impl Case {
 
 /// The offset at which nothing is doubled and nothing lost: the larger of S and one past the highest position that has an
 /// event. A stamped offset after that one stays, since only duplicates lie in between.
-pub(super) fn mended(facts: &Facts, highest_event: Option<Offset>) -> Mended {
+///
+/// Where nothing tells, since `events` has lost its beginning (`is_blind`), only `decision` does.
+pub(super) fn mended(
+    facts: &Facts,
+    highest_event: Option<Offset>,
+    is_blind: bool,
+    decision: Option<UnknownAt>,
+) -> Mended {
+    if resume::is_unknowable(facts, highest_event, is_blind) {
+        let (new, case) = match decision {
+            Some(UnknownAt::Beginning) => (facts.input.earliest, Case::Decided),
+            Some(UnknownAt::End) => (facts.input.end, Case::Decided),
+            None => (resume::rebuilt(facts, highest_event), Case::Unknowable),
+        };
+        return Mended { new, case, is_truncated: false };
+    }
+
     let input = facts.input;
     let least = resume::rebuilt(facts, highest_event);
     let new = least.max(input.earliest).min(input.end);
@@ -134,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check(facts: &Facts, highest: Option<i64>, new: i64, changes: bool, why: &str) {
-        let mended = mended(facts, highest.map(Offset));
+        let mended = mended(facts, highest.map(Offset), false, None);
         assert_eq!((mended.new, mended.case.changes()), (NextOffset(new), changes), "{mended:?}");
         assert!(mended.case.why().contains(why), "{mended:?}");
     }
@@ -175,8 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_tells_a_person_decides_and_nothing_is_written_before() {
+        let at = |decision| mended(&facts(0, 2, 9, None), Some(Offset(4)), true, decision);
+        let unknown = at(None);
+        assert!(!unknown.changes() && !unknown.case.is_harmless() && unknown.why().contains("--unknown-at"));
+        assert_eq!((at(Some(UnknownAt::End)).new, at(Some(UnknownAt::Beginning)).new), (NextOffset(9), NextOffset(2)));
+        assert!(at(Some(UnknownAt::End)).changes() && !at(Some(UnknownAt::End)).case.is_harmless());
+        let known = mended(&facts(0, 2, 9, Some((5, OURS))), Some(Offset(4)), true, Some(UnknownAt::End));
+        assert_eq!((known.new, known.changes()), (NextOffset(5), true), "where something tells, that counts");
+    }
+
+    #[test]
     fn a_store_that_lacks_deleted_records_is_named_where_the_processor_has_been_beyond_them() {
-        let truncated = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset)).is_truncated;
+        let truncated = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset), false, None).is_truncated;
         assert!(truncated(facts(0, 3, 9, Some((7, OURS))), Some(6)));
         assert!(truncated(facts(2, 3, 9, Some((3, OURS))), None));
         assert!(!truncated(facts(0, 3, 9, None), None), "it never began");
@@ -185,7 +229,7 @@ mod tests {
 
     #[test]
     fn only_what_loses_and_doubles_nothing_is_written_without_asking() {
-        let case = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset)).case;
+        let case = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset), false, None).case;
         let harmless = [
             case(facts(8, 0, 9, None), Some(4)),
             case(facts(8, 0, 9, Some((0, ""))), Some(4)),

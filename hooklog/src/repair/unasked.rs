@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use hooklog_schemas::{NextOffset, Partition};
 
 use super::group::{Group, Row};
+use super::plan::Case;
 
 /// Records of `raw` that were acknowledged, and that others have seen, are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ impl Group {
     /// Gives the group the offsets at which nothing is doubled and nothing lost. Where `raw` itself has lost records, writes
     /// nothing and says where.
     pub(crate) fn straighten(&self) -> Result<Result<(), Vec<LostRaw>>> {
-        let rows = self.rows()?;
+        let rows = self.rows(None)?;
         let lost: Vec<LostRaw> = rows.iter().filter(|row| row.mended.case.is_loss_of_raw()).map(lost).collect();
         if !lost.is_empty() {
             return Ok(Err(lost));
@@ -39,14 +40,14 @@ impl Group {
     pub(crate) fn where_a_window_begins(&self) -> Result<Vec<NextOffset>> {
         self.wait_until_empty()?;
         let begin = |row: Row| match row.mended.case {
-            case if !case.changes() || case.is_harmless() => Ok(row.mended.new),
+            case if case == Case::Right || case.is_harmless() => Ok(row.mended.new),
             case => bail!(
                 "partition {}: the processor's offset is not as it must be ({}), so it is not known where the window changes: see `hooklog offsets repair`",
                 row.facts.partition,
                 case.why()
             ),
         };
-        self.rows()?.into_iter().map(begin).collect()
+        self.rows(None)?.into_iter().map(begin).collect()
     }
 }
 

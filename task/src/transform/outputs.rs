@@ -27,6 +27,8 @@ pub struct Outputs {
     pub highest: BTreeMap<Partition, Offset>,
     /// Another log that outputs name, if any does.
     pub other_log: Option<String>,
+    /// Input partitions of which an output partition that lost its beginning holds nothing any more.
+    pub blind: BTreeSet<Partition>,
 }
 
 /// Finds the highest input position of each of `wanted` among the committed records of `output` that name `log`.
@@ -66,6 +68,9 @@ pub(super) fn highest_positions_unless(
             let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
             read_chunk(connection, span, log, &mut here, &mut met, stop)?;
             (to, size) = (from, size * 2);
+        }
+        if ends.earliest > NextOffset::ZERO {
+            here.blind = wanted.difference(&met).copied().collect();
         }
         found.join(here);
     }
@@ -167,5 +172,6 @@ impl Outputs {
     fn join(&mut self, other: Outputs) {
         other.highest.into_iter().for_each(|(partition, offset)| self.note(partition, offset));
         self.other_log = self.other_log.take().or(other.other_log);
+        self.blind.extend(other.blind);
     }
 }

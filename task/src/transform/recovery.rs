@@ -110,6 +110,9 @@ impl<F: Fold> Recovery<'_, F> {
         if let (Trust::Unknown, Some(other)) = (resume::trust(facts), &found.other_log) {
             return Err(Error::OtherLog { found: other.clone(), expected: self.config.input.id.0.clone() });
         }
+        if resume::is_unknowable(facts, found.present.highest(), found.present.is_blind()) {
+            return Err(Stop::Unknowable { partition: facts.partition }.into());
+        }
         let verified = owned.verified()?.map(|verified| verified.next);
         let plan = resume::plan(facts, found.present.highest(), verified)?;
         if facts.applied < facts.input.earliest && self.passes_over_window(facts, &plan)? {

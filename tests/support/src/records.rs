@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hooklog_oracle::RawRecord;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -126,6 +128,23 @@ pub fn offsets_in_transaction(
     producer.begin_transaction().expect("a transaction");
     producer.send_offsets_to_transaction(&list, &group, ANSWER).expect("the offsets are taken");
     producer
+}
+
+/// Deletes everything that `group` has committed, once it is empty.
+///
+/// # Panics
+/// It does not become empty in time.
+#[track_caller]
+pub fn delete_group(brokers: &str, group: &str) {
+    let mut config = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> =
+        config.set("bootstrap.servers", brokers).create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let options = AdminOptions::new().request_timeout(Some(ANSWER));
+    wait_until("the group is empty and deleted", || {
+        let deleted = runtime.block_on(admin.delete_groups(&[group], &options)).ok()?;
+        deleted.into_iter().all(|group| group.is_ok()).then_some(())
+    });
 }
 
 /// For each partition of a topic that has one: what `group` has committed, and with which metadata.
