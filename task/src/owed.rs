@@ -57,6 +57,13 @@ impl Present {
         self.highest
     }
 
+    /// The latest record that is known to have an output in `output`. One of an earlier record that is emitted now stands out of
+    /// order.
+    pub fn highest_in(&self, output: Partition) -> Option<Offset> {
+        let seen = self.seen.range((output, Offset(i64::MIN))..=(output, Offset(i64::MAX))).next_back();
+        self.up_to.get(&output).copied().max(seen.map(|(_, offset)| *offset))
+    }
+
     /// Where outputs of a task that remembers nothing of them could be missing at the earliest: all before that is there.
     pub fn complete_before(&self, outputs: u32, earliest: NextOffset) -> NextOffset {
         let before = |output| match self.up_to.get(&Partition(output)) {
@@ -133,5 +140,6 @@ mod tests {
         assert_eq!(owed(vec![batch(0, &[(1, A), (2, B), (7, A), (8, A)])], &present), [batch(0, &[(8, A)])]);
         assert_eq!(present.complete_before(2, NextOffset(0)), NextOffset(8), "where nothing is left nothing is owed");
         assert!(present.is_blind());
+        assert_eq!((present.highest_in(A), present.highest_in(Partition(9))), (Some(Offset(7)), None));
     }
 }

@@ -20,7 +20,7 @@ use super::present::{Found, Outputs, Wanted};
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::{self, BATCH_BYTES, Input};
-use crate::owed::owed;
+use crate::owed::{Present, owed};
 use crate::progress::Progress;
 use crate::resume::{self, Facts, Resume, Stop, Trust};
 
@@ -43,6 +43,8 @@ pub(super) struct Debt {
     pub(super) partition: Partition,
     /// Batches of the input with outputs that the output topic lacks.
     pub(super) owed: Vec<Emission>,
+    /// What the output topic has.
+    pub(super) present: Present,
     /// The offset to commit, where the group's is another one.
     pub(super) next: Option<NextOffset>,
 }
@@ -103,7 +105,7 @@ impl<F: Fold> Recovery<'_, F> {
         let remembered = owned.verified()?.map_or(NextOffset::ZERO, |verified| verified.next);
         let owed = owed(owned.emissions(remembered)?, &found.present);
         let next = (plan.commits || !owed.is_empty()).then_some(until);
-        Ok(Debt { partition, owed, next })
+        Ok(Debt { partition, owed, present: found.present, next })
     }
 
     fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<Resume, Error> {

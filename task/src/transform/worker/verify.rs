@@ -1,5 +1,6 @@
 //! What was acknowledged is verified, and what Kafka lost of it is emitted again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use hooklog_log::ends;
 use hooklog_log::hanging::open_after;
 use hooklog_log::native::Failure;
 use hooklog_log::reader::{Reader, Span};
-use hooklog_schemas::{NextOffset, Offset, Partition};
+use hooklog_schemas::{NextOffset, Offset, Partition, header};
 use hooklog_store::{Emission, Verified};
 use rdkafka::message::Message;
 
@@ -131,7 +132,7 @@ impl<F: Fold> Worker<F> {
         let mut outputs = 0;
         for debt in debts {
             for batch in &debt.owed {
-                match self.emit_again(&work, debt.partition, batch)? {
+                match self.emit_again(&work, debt, batch)? {
                     Ok(emitted) => outputs += emitted,
                     Err(failure) => return Ok(Err((Stage::Before, failure))),
                 }
@@ -144,18 +145,22 @@ impl<F: Fold> Worker<F> {
         Ok(self.try_commit_offsets(&work, &offsets)?.map(|()| outputs))
     }
 
-    /// Reads the records of `batch` again, and sends the outputs that it lacks, as they were sent before.
-    fn emit_again(&self, work: &Work, partition: Partition, batch: &Emission) -> Result<Result<u64, Failure>, Error> {
+    /// Reads the records of `batch` again, and sends the outputs that it lacks, as they were sent before. One that would stand
+    /// behind an output of a later record is marked, so that nobody takes it for a fault (I9).
+    fn emit_again(&self, work: &Work, debt: &Debt, batch: &Emission) -> Result<Result<u64, Failure>, Error> {
         let Some((last, _)) = batch.outputs.last() else { return Ok(Ok(0)) };
         let topic = self.config.input.name.clone();
-        let span = Span { topic, partition, from: batch.from, to: last.next() };
+        let span = Span { topic, partition: debt.partition, from: batch.from, to: last.next() };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
         let (mut stream_time, mut outputs) = (batch.stream_time, 0);
         while let Some(message) = reader.next()? {
             let (input, offset) = (Input::read(&message, stream_time), Offset(message.offset()));
             stream_time = input.time;
             let lacks = |output| batch.outputs.contains(&(offset, output));
-            for record in self.fold.outputs(&input).into_iter().filter(|record| lacks(record.partition)) {
+            for mut record in self.fold.outputs(&input).into_iter().filter(|record| lacks(record.partition)) {
+                if debt.present.highest_in(record.partition).is_some_and(|highest| highest > offset) {
+                    record.headers.push((header::REPAIRED, Cow::Borrowed(b"true")));
+                }
                 if let Err(failure) = work.session.send(&record) {
                     return Ok(Err(failure));
                 }
