@@ -12,7 +12,7 @@ use crate::fault;
 use crate::measure;
 
 /// How long a transaction may take to end everywhere, once its coordinator calls it complete.
-const GRACE: Duration = Duration::from_millis(700);
+const GRACE: Duration = Duration::from_secs(2);
 /// How long one that we aborted may take, and others who are at work.
 const AGAIN: Duration = Duration::from_secs(5);
 
