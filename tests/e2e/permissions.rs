@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use hooklog_log::Topics;
 use hooklog_log::connection::Isolation;
-use hooklog_log::ends;
+use hooklog_log::{control, ends};
 use hooklog_log::provision::{self, Needs, Replication};
-use hooklog_schemas::Partition;
+use hooklog_schemas::{NextOffset, Partition, WindowBegin};
 use hooklog_schemas::ids::Span;
 use hooklog_test_support::guarded::{ADMIN, Operation, Resource, Right};
 use hooklog_test_support::{DEADLINE, Guarded, http, wait_until, wait_until_within};
@@ -102,7 +102,10 @@ impl World {
         let topics = Topics::with_prefix(format!("p{}.", self.prefixes.fetch_add(1, Ordering::Relaxed)));
         let needs =
             Needs { topics: topics.clone(), partitions: 1, replication: Replication::Of(1), window: Span::days(35) };
-        wait_until("the topics are there", || provision::ensure(&self.broker.connection(ADMIN), &needs).ok());
+        let admin = self.broker.connection(ADMIN);
+        let made = wait_until("the topics are there", || provision::ensure(&admin, &needs).ok());
+        let begin = WindowBegin { number: 0, window: needs.window, from: vec![NextOffset::ZERO] };
+        control::begin_window(&admin, &topics, &made.raw.id, &begin, "test").unwrap();
         let producer: BaseProducer = self.broker.connection(ADMIN).client().create().unwrap();
         let body = r#"{"id":"evt_1","object":"event","type":"x"}"#;
         for topic in [topics.raw(), topics.events()] {
