@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Partition};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::connection::{ASK, AtEnds, Connection, Isolation, ReaderClient};
+use crate::connection::{ASK, AtEnds, Connection, Isolation};
 use crate::error::Error;
 
 /// Between two questions to a coordinator that refuses at once.
@@ -38,7 +38,7 @@ pub fn stable(
     partitions: &[Partition],
     patience: Duration,
 ) -> Result<Vec<Committed>, Error> {
-    let consumer = member(connection, group)?;
+    let consumer = member(connection, group, Isolation::Committed)?;
     let mut asked = TopicPartitionList::new();
     for partition in partitions {
         asked.add_partition(topic, partition.0);
@@ -64,12 +64,54 @@ pub fn stable(
     Ok(answer.elements().iter().filter_map(read).collect())
 }
 
+/// Whether the committed offset of each of `partitions` could be read stable within `patience`, one after the other: each may
+/// be held for a moment by a transaction that is under way. Where one could not, a question without regard to transactions
+/// tells that the coordinator answers at all.
+///
+/// # Errors
+/// [`Error::Unreachable`] where the group's coordinator does not answer, or refuses.
+pub fn are_stable(
+    connection: &Connection,
+    group: &str,
+    topic: &str,
+    partitions: &[Partition],
+    patience: Duration,
+) -> Result<bool, Error> {
+    let (consumer, deadline) = (member(connection, group, Isolation::Committed)?, Instant::now() + patience);
+    let held = partitions.iter().find(|partition| !is_stable(&consumer, topic, **partition, deadline));
+    let Some(held) = held else { return Ok(true) };
+    let anyhow = member(connection, group, Isolation::Uncommitted)?;
+    let answer = anyhow.committed_offsets(one(topic, *held), ASK);
+    answer.map(|_| false).map_err(connection.unreachable("for committed offsets"))
+}
+
+fn is_stable(consumer: &BaseConsumer<AtEnds>, topic: &str, partition: Partition, deadline: Instant) -> bool {
+    loop {
+        // At least once, however long the ones before took.
+        let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+        let answer = consumer.committed_offsets(one(topic, partition), left);
+        if answer.is_ok_and(|answer| answer.elements().iter().all(|element| element.error().is_ok())) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        consumer.poll(PAUSE);
+    }
+}
+
+fn one(topic: &str, partition: Partition) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(topic, partition.0);
+    list
+}
+
 /// Commits `offsets` for `group`, outside of any transaction. The group must have no members.
 ///
 /// # Errors
 /// [`Error::Unreachable`] where the coordinator does not answer or the group is not empty.
 pub fn overwrite(connection: &Connection, group: &str, topic: &str, offsets: &[Committed]) -> Result<(), Error> {
-    let consumer = member(connection, group)?;
+    let consumer = member(connection, group, Isolation::Committed)?;
     let list = listed(topic, offsets)?;
     consumer.commit(&list, CommitMode::Sync).map_err(connection.unreachable("to overwrite committed offsets"))
 }
@@ -88,8 +130,8 @@ pub fn listed(topic: &str, offsets: &[Committed]) -> Result<TopicPartitionList, 
     Ok(list)
 }
 
-fn member(connection: &Connection, group: &str) -> Result<ReaderClient, Error> {
-    let mut config = connection.reader_config(Isolation::Committed);
+fn member(connection: &Connection, group: &str, isolation: Isolation) -> Result<BaseConsumer<AtEnds>, Error> {
+    let mut config = connection.reader_config(isolation);
     config.set("group.id", group).create_with_context(AtEnds).map_err(Error::Client)
 }
 

@@ -66,8 +66,8 @@ pub fn open_after(
         std::thread::sleep(PAUSE);
     };
     let inputs: Vec<Partition> = (0..places.input.partitions.cast_signed()).map(Partition).collect();
-    // The cluster answered just now, so this fails only where a transaction holds the offsets.
-    if committed::stable(connection, places.group, &places.input.name, &inputs, patience.max(OFFSETS)).is_err() {
+    let patience = patience.max(OFFSETS);
+    if !committed::are_stable(connection, places.group, &places.input.name, &inputs, patience)? {
         open.push(Open::Offsets);
     }
     Ok(open)

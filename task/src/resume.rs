@@ -146,15 +146,15 @@ pub fn plan(facts: &Facts, highest_output: Option<Offset>, verified: Option<Next
     let known = rebuilt(facts, highest_output);
     let (until, commits) = match trust(facts) {
         Trust::Stamped(next) => {
-            let is_verified = |verified| next >= verified;
-            // A commit that was taken back leaves N between what is verified and S. Anything else is somebody's doing.
-            if next < applied && !verified.is_some_and(is_verified) {
+            // A commit that was taken back leaves N at or behind what is verified. Anything else is somebody's doing.
+            if next < applied && verified.is_some_and(|verified| next < verified) {
                 return Err(Stop::Behind { partition, committed: next, applied });
             }
             let until = emitted(applied, highest_output).max(next);
             (until, until != next)
         }
-        Trust::Unknown => (known, known > input.earliest),
+        // At a first start, too: an offset that is missing later then says that it was lost.
+        Trust::Unknown => (known, true),
     };
     if until > input.end {
         return Err(Stop::Beyond { partition, position: until, end: input.end });
@@ -207,6 +207,10 @@ mod tests {
         plan(&facts(applied, earliest, end, Some((committed, &stamp().to_string()))), None, None)
     }
 
+    fn set_back() -> Result<Resume, Stop> {
+        plan(&facts(7, 0, 9, Some((3, &stamp().to_string()))), None, Some(NextOffset(5)))
+    }
+
     fn resume(from: i64, until: i64, commits: bool) -> Result<Resume, Stop> {
         Ok(Resume { from: NextOffset(from), until: NextOffset(until), commits })
     }
@@ -235,7 +239,7 @@ mod tests {
         assert_eq!(plan(&regressed, None, Some(NextOffset(5))), resume(7, 7, true));
         assert_eq!(plan(&regressed, None, Some(NextOffset(2))), resume(7, 7, true));
         assert!(matches!(plan(&regressed, None, Some(NextOffset(6))), Err(Stop::Behind { .. })));
-        assert!(matches!(plan(&regressed, None, None), Err(Stop::Behind { .. })));
+        assert_eq!(plan(&regressed, None, None), resume(7, 7, true), "nothing was verified yet");
     }
 
     #[test]
@@ -248,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn a_first_start_commits_nothing_and_one_without_offsets_commits_what_it_finds() {
-        assert_eq!(plan(&facts(0, 0, 9, None), None, None), resume(0, 0, false));
-        assert_eq!(plan(&facts(0, 4, 9, None), None, None), resume(4, 4, false));
+    fn a_first_start_commits_where_it_begins_and_one_without_offsets_what_it_finds() {
+        assert_eq!(plan(&facts(0, 0, 9, None), None, None), resume(0, 0, true));
+        assert_eq!(plan(&facts(0, 4, 9, None), None, None), resume(4, 4, true));
         assert_eq!(plan(&facts(5, 0, 9, None), Some(Offset(7)), None), resume(5, 8, true));
         assert_eq!(plan(&facts(5, 0, 9, Some((0, ""))), None, Some(NextOffset(5))), resume(5, 5, true));
     }
@@ -291,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_would_double_or_lose_events_stops() {
-        assert!(matches!(plain(7, 0, 9, 3), Err(Stop::Behind { .. })));
+        assert!(matches!(set_back(), Err(Stop::Behind { .. })));
         assert!(matches!(plain(0, 0, 9, 10), Err(Stop::Beyond { .. })));
         assert!(matches!(plan(&facts(10, 0, 9, None), None, None), Err(Stop::Beyond { .. })));
         assert!(matches!(plan(&facts(0, 0, 9, None), Some(Offset(9)), None), Err(Stop::Beyond { .. })));
@@ -300,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_stop_names_the_way_out() {
-        for stop in [plain(7, 0, 9, 3), plain(0, 0, 9, 10)] {
+        for stop in [set_back(), plain(0, 0, 9, 10)] {
             assert!(stop.unwrap_err().to_string().contains("hooklog offsets repair"));
         }
     }

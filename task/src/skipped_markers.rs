@@ -81,12 +81,12 @@ impl Case {
         }
     }
 
-    fn facts(&self) -> Facts {
+    /// `applied` is S.
+    fn facts(&self, applied: NextOffset) -> Facts {
         let stamp = Stamp { log: "log".to_owned(), fold: 1 };
         let next = if self.decided == Decided::Commit && self.offsets { END } else { BEFORE };
         let committed = Committed { partition: Partition(0), next: NextOffset(next), metadata: stamp.to_string() };
         let input = Ends { earliest: NextOffset(0), end: NextOffset(END) };
-        let applied = NextOffset(self.applied());
         Facts { partition: Partition(0), applied, committed: Some(committed), stamp, input }
     }
 
@@ -102,10 +102,15 @@ impl Case {
         present
     }
 
-    /// The outputs that stand in the topic once the task has started and folded all there is.
-    fn outcome(&self) -> Result<Vec<(Partition, i64)>, Stop> {
-        let (facts, present) = (self.facts(), self.present());
+    /// The outputs that stand in the topic once the task has started and folded all there is. `failures` starts rolled the
+    /// store forward before that and could not commit what was owed.
+    fn outcome(&self, failures: usize) -> Result<Vec<(Partition, i64)>, Stop> {
+        let (present, mut applied) = (self.present(), NextOffset(self.applied()));
         let verified = (self.store != Store::Lost).then_some(NextOffset(BEFORE));
+        for _ in 0..failures {
+            applied = plan(&self.facts(applied), present.highest(), verified)?.until;
+        }
+        let facts = self.facts(applied);
         let plan = plan(&facts, present.highest(), verified)?;
         let emission = |from: i64, to: i64| Emission {
             from: NextOffset(from),
@@ -131,6 +136,8 @@ fn however_a_transaction_was_half_ended_every_output_is_there_once_after_the_sta
     let cases = cases();
     assert_eq!(cases.len(), 56);
     for case in cases {
-        assert_eq!(case.outcome(), Ok(expected.clone()), "{case:?}");
+        for failures in 0..3 {
+            assert_eq!(case.outcome(failures), Ok(expected.clone()), "{case:?}, {failures} failures");
+        }
     }
 }

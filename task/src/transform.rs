@@ -146,35 +146,47 @@ fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, E
 /// nobody. A second owner of the instance id looks the same, except that it does not stop. A cluster that does not answer is
 /// waited for as long as it takes.
 fn keep_working<F: Fold>(
-    mut session: Session,
+    session: Session,
     fold: &Arc<F>,
     config: &Arc<Config>,
     progress: &Progress,
     observed: &Observed,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let (mut renewals, mut waits) = (Renewals::default(), 0);
+    let (mut renewals, mut waits, id) = (Renewals::default(), 0, session.id().to_owned());
+    let mut next = Some(session);
     loop {
-        let id = session.id().to_owned();
-        let (fold, progress, shared) = (Arc::clone(fold), progress.clone(), Arc::clone(config));
-        let mut worker =
-            Worker::start(session, renewals, fold, shared, progress.clone(), observed.clone(), stop.clone())?;
-        let ended = worker.run();
-        waits = if worker.has_restored() { 1 } else { waits + 1 };
-        // Its place in the group must be free before it is taken again.
-        renewals = worker.into_renewals();
+        let ended = match next.take() {
+            Some(session) => {
+                let (fold, shared) = (Arc::clone(fold), Arc::clone(config));
+                let (progress, observed) = (progress.clone(), observed.clone());
+                let mut worker = Worker::start(session, renewals, fold, shared, progress, observed, stop.clone())?;
+                let ended = worker.run();
+                waits = if worker.has_restored() { 0 } else { waits };
+                // Its place in the group must be free before it is taken again.
+                renewals = worker.into_renewals();
+                ended
+            }
+            None => match Session::start(&config.connection, &id, &config.output.name, stop) {
+                Ok(session) => {
+                    next = Some(session);
+                    continue;
+                }
+                Err(why) => Err(why),
+            },
+        };
         match ended {
             Err(why) if why.is_fenced() && renewals.allow(Instant::now()) => {
                 tracing::warn!(id, "{why}. Taking the place in the group again");
             }
             Err(why) if why.is_passing() => {
+                waits += 1;
                 tracing::warn!(id, "{why}. Waiting for Kafka, then going on");
                 progress.set_waiting(Some(why.to_string()));
                 fault::rest(fault::pause(waits), stop);
             }
             ended => return ended,
         }
-        session = Session::start(&config.connection, &id, &config.output.name, stop)?;
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Args;
 use super::emit::Emitter;
+use super::group::Group;
 use crate::audit::{Counts, Finding, Kind, Limits, NO, Subject, examine};
 use crate::cluster::Cluster;
 use crate::inspect::until_nobody_reads;
@@ -61,6 +62,10 @@ pub(crate) fn run(RepairArgs { args, patience }: &RepairArgs, common: &Common) -
     let limits = Limits { patience: Duration::from_secs(*patience), ..Limits::DEFAULT };
     let repaired = Cluster::visit(common, |cluster| {
         let subject = Subject::of(cluster)?.within(limits);
+        if args.apply {
+            // A processor that is at work emits by itself what it owes: both would emit it.
+            Group::of(cluster, subject.topics.clone()).wait_until_empty()?;
+        }
         let fold = cluster.processor(subject.topics.clone()).fold();
         mend(&subject, &fold, args.apply, &mut |finding| {
             if finding.kind == Kind::Open {

@@ -18,7 +18,7 @@ use super::Config;
 use super::owned::Owned;
 use super::present::{Found, Outputs, Wanted};
 use crate::error::Error;
-use crate::fold::Fold;
+use crate::fold::{Fold, Record};
 use crate::input::{self, BATCH_BYTES, Input};
 use crate::owed::{Present, owed};
 use crate::progress::Progress;
@@ -35,6 +35,8 @@ const BATCH: usize = 5_000;
 pub(super) struct Known {
     facts: Facts,
     found: Found,
+    /// Where the output topic ended for a reader of committed records.
+    outputs: Vec<NextOffset>,
 }
 
 /// What a restored partition has to commit before anything new is folded.
@@ -47,6 +49,14 @@ pub(super) struct Debt {
     pub(super) present: Present,
     /// The offset to commit, where the group's is another one.
     pub(super) next: Option<NextOffset>,
+}
+
+impl Debt {
+    /// Whether the output topic lacks `record`, which comes of `input`.
+    pub(super) fn lacks(&self, input: &Input<'_>, record: &Record<'_>) -> bool {
+        let is_lost = |batch: &Emission| batch.outputs.contains(&(input.offset, record.partition));
+        self.owed.iter().any(is_lost)
+    }
 }
 
 pub(super) struct Recovery<'r, F> {
@@ -83,18 +93,20 @@ impl<F: Fold> Recovery<'_, F> {
         let wanted = stores.iter().map(wanted).collect();
         let outputs = Outputs { connection, topic: output, ends: &outputs, log: &input.id.0, stop: self.stop };
         let mut found = outputs.find(&wanted)?;
+        let ends: Vec<NextOffset> = outputs.ends.iter().map(|ends| ends.end).collect();
         let known = |(partition, (applied, _))| {
             let committed = stable.iter().find(|committed| committed.partition == partition).cloned();
             let (stamp, input) = (self.config.stamp(self.fold), ends_of(partition));
             let facts = Facts { partition, applied, committed, stamp, input };
-            (partition, Known { facts, found: found.remove(&partition).unwrap_or_default() })
+            let found = found.remove(&partition).unwrap_or_default();
+            (partition, Known { facts, found, outputs: ends.clone() })
         };
         Ok(stores.into_iter().map(known).collect())
     }
 
     /// Rolls the store forward (I5). The partition then goes on at its `applied` offset, once its debt is committed.
     pub(super) fn restore(&self, owned: &mut Owned, known: Known) -> Result<Debt, Error> {
-        let Known { facts, found } = known;
+        let Known { facts, found, outputs } = known;
         let plan = self.plan(&facts, &found, owned)?;
         let (partition, from, until) = (facts.partition, plan.from, plan.until);
         tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
@@ -104,7 +116,17 @@ impl<F: Fold> Recovery<'_, F> {
         self.progress.reached(partition, owned.applied(), 0, 0);
         let remembered = owned.verified()?.map_or(NextOffset::ZERO, |verified| verified.next);
         let owed = owed(owned.emissions(remembered)?, &found.present);
+        if let Some((first, _)) = owed.first().and_then(|batch| batch.outputs.first())
+            && owed[0].from < facts.input.earliest
+        {
+            let (partition, next, earliest) = (facts.partition, first.next(), facts.input.earliest);
+            return Err(Stop::Deleted { partition, next, earliest }.into());
+        }
         let next = (plan.commits || !owed.is_empty()).then_some(until);
+        if next.is_none() {
+            // All there is was looked at, and what comes from here on will lie behind it.
+            owned.set_verified(&Verified { next: until, outputs })?;
+        }
         Ok(Debt { partition, owed, present: found.present, next })
     }
 

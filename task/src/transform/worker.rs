@@ -58,8 +58,10 @@ pub(super) struct Worker<F> {
     failed_in_a_row: u32,
     /// Since when no partition of the process runs.
     still_since: Option<Instant>,
-    /// Partitions that came in and are not restored yet, with how often each has stopped in a row.
-    arriving: BTreeMap<Partition, u32>,
+    /// Partitions that came in and are not restored yet.
+    arriving: BTreeSet<Partition>,
+    /// How often each partition has stopped since something of it was committed.
+    failures: BTreeMap<Partition, u32>,
     has_restored: bool,
     refusals: Refusals,
     verification: Verification,
@@ -98,7 +100,8 @@ impl<F: Fold> Worker<F> {
             renewals,
             failed_in_a_row: 0,
             still_since: None,
-            arriving: BTreeMap::new(),
+            arriving: BTreeSet::new(),
+            failures: BTreeMap::new(),
             has_restored: false,
             refusals: Refusals::default(),
             verification: Verification::default(),
@@ -150,7 +153,9 @@ impl<F: Fold> Worker<F> {
             // What was polled follows on records that have to be folded again: the consumer gives it again, too.
             return self.standstill();
         }
-        self.fold_batch(&batch)?;
+        if self.fold_batch(&batch)? == Standing::Undone {
+            return self.standstill();
+        }
         let pace = self.config.pace;
         let is_due = |work: &Work| pace.is_due(work.open_records(), work.waited());
         if is_due(&self.locked()) && self.commit()? == Standing::Undone {
@@ -195,11 +200,15 @@ impl<F: Fold> Worker<F> {
                 self.locked().interrupt();
                 // All of them, before the first one is restored and could be taken for all.
                 due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
-                due.iter().for_each(|(partition, _)| self.refusals.forgive(*partition));
-                self.arriving.extend(due);
+                for (partition, failures) in due {
+                    self.refusals.forgive(partition);
+                    self.failures.insert(partition, failures);
+                    self.arriving.insert(partition);
+                }
             }
-            if self.locked().takes_renewal() {
-                self.renew()?;
+            let renewal = self.locked().takes_renewal();
+            if let Some(why) = renewal {
+                self.renew(why)?;
             }
             if !self.locked().takes_verification() && self.arriving.is_empty() {
                 break;
@@ -214,15 +223,15 @@ impl<F: Fold> Worker<F> {
         Ok(standing)
     }
 
-    fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<(), Error> {
+    fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<Standing, Error> {
         let partitions: BTreeSet<i32> = batch.iter().map(Message::partition).collect();
         for partition in partitions {
             let of_one = batch.iter().filter(|message| message.partition() == partition);
             if self.fold_partition(Partition(partition), of_one)? == Standing::Undone {
-                break;
+                return Ok(Standing::Undone);
             }
         }
-        Ok(())
+        Ok(Standing::AsPolled)
     }
 
     fn fold_partition<'m>(

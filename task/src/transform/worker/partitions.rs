@@ -1,6 +1,6 @@
 //! How the partitions of a worker come, stop, and go back to where they are applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Offset, Partition};
@@ -46,13 +46,16 @@ impl<F: Fold> Worker<F> {
         let ended = hanging::end_those_of(&self.locked().session, &self.config, &self.stop)?;
         if let Err(failure) = ended {
             tracing::warn!(%failure, "what hangs could not be ended; a new producer tries it");
-            self.locked().needs_renewal();
+            self.locked().needs_renewal(Some(&failure));
             self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
             fault::rest(fault::pause(self.failed_in_a_row), &self.stop);
             return Ok(());
         }
         let arriving = std::mem::take(&mut self.arriving);
         let mut stores = self.stores(&arriving)?;
+        if stores.is_empty() {
+            return Ok(());
+        }
         let known = self.recovery().look(stores.values().map(|(_, state)| state.clone()).collect())?;
         let mut debts = Vec::new();
         for (partition, known) in known {
@@ -64,7 +67,7 @@ impl<F: Fold> Worker<F> {
                 }
                 Err(why) => {
                     drop(owned);
-                    self.halt(partition, arriving.get(&partition).copied().unwrap_or(0), why)?;
+                    self.halt(partition, why)?;
                 }
             }
         }
@@ -76,12 +79,12 @@ impl<F: Fold> Worker<F> {
     }
 
     /// The stores of what is owned and of what came in, with what each says of itself. One that cannot be read stops.
-    fn stores(&mut self, arriving: &BTreeMap<Partition, u32>) -> Result<Stores, Error> {
+    fn stores(&mut self, arriving: &BTreeSet<Partition>) -> Result<Stores, Error> {
         let mut all: BTreeMap<_, _> = std::mem::take(&mut self.locked().owned)
             .into_iter()
             .map(|(partition, owned)| (partition, Ok(owned)))
             .collect();
-        for partition in arriving.keys() {
+        for partition in arriving {
             all.insert(*partition, self.recovery().open(*partition));
         }
         let mut stores = Stores::new();
@@ -92,7 +95,7 @@ impl<F: Fold> Worker<F> {
             };
             match opened.and_then(read) {
                 Ok(store) => drop(stores.insert(partition, store)),
-                Err(why) => self.halt(partition, arriving.get(&partition).copied().unwrap_or(0), why)?,
+                Err(why) => self.halt(partition, why)?,
             }
         }
         Ok(stores)
@@ -108,13 +111,12 @@ impl<F: Fold> Worker<F> {
             self.progress.live(partition);
         }
         self.has_restored = true;
-        self.failed_in_a_row = 0;
         self.progress.set_waiting(None);
         Ok(())
     }
 
     /// Stops one partition, which must not be owned any more; the others go on. What concerns all ends the worker.
-    pub(super) fn halt(&mut self, partition: Partition, failures: u32, why: Error) -> Result<(), Error> {
+    pub(super) fn halt(&mut self, partition: Partition, why: Error) -> Result<(), Error> {
         if fault::scope(&why) == Scope::Task {
             return Err(why);
         }
@@ -126,6 +128,7 @@ impl<F: Fold> Worker<F> {
         }
         // Where it stays unpaused its records are passed over.
         self.consumer.pause(&self.listed(partition)).map_err(Error::Consumer)?;
+        let failures = self.failures.get(&partition).copied().unwrap_or(0);
         lock(&self.changes).waiting.stopped(partition, why, failures, Instant::now());
         Ok(())
     }
@@ -133,7 +136,7 @@ impl<F: Fold> Worker<F> {
     /// A partition with a record that must not be folded leaves once what lies before that is committed.
     pub(super) fn part_with_faulty(&mut self) -> Result<(), Error> {
         let faulty = self.locked().take_faulty();
-        faulty.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))
+        faulty.into_iter().try_for_each(|(partition, why)| self.halt(partition, why))
     }
 
     /// Ends the task where none of its partitions runs any more: then there is nothing to go on with.

@@ -29,9 +29,19 @@ pub(super) struct Work {
     pub(super) owned: OwnedByPartition,
     open: Option<Open>,
     rewind: bool,
-    renew: bool,
-    /// Whether what was acknowledged before may have been taken back: by an abort, or by whoever ended what was open.
+    renew: Option<Renewal>,
+    /// Whether what was acknowledged before may have been taken back, by an abort or by whoever ended what was open; at first,
+    /// whether something hangs that an earlier life of this worker left.
     verify: bool,
+}
+
+/// Why a producer is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// It is of no more use: another owner of its id makes it so, too.
+    Fatal,
+    /// What became of its transaction is not known.
+    Unknown,
 }
 
 struct Open {
@@ -49,7 +59,7 @@ pub(super) enum Trouble {
 
 impl Work {
     pub(super) fn new(task: &'static str, session: Session) -> Work {
-        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: false, verify: false }
+        Work { task, session, owned: OwnedByPartition::new(), open: None, rewind: false, renew: None, verify: true }
     }
 
     pub(super) fn open_records(&self) -> usize {
@@ -65,18 +75,24 @@ impl Work {
         std::mem::take(&mut self.rewind)
     }
 
+    /// Whether nothing that was acknowledged counts as verified until it was looked at.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.verify
+    }
+
     pub(super) fn takes_verification(&mut self) -> bool {
         std::mem::take(&mut self.verify)
     }
 
     /// Has the producer renewed, and everything looked at again.
-    pub(super) fn needs_renewal(&mut self) {
-        self.renew = true;
+    pub(super) fn needs_renewal(&mut self, failure: Option<&Failure>) {
+        let is_fatal = failure.is_some_and(|failure| failure.class == Class::Fatal);
+        self.renew = Some(if is_fatal { Renewal::Fatal } else { Renewal::Unknown });
         self.verify = true;
     }
 
-    pub(super) fn takes_renewal(&mut self) -> bool {
-        std::mem::take(&mut self.renew)
+    pub(super) fn takes_renewal(&mut self) -> Option<Renewal> {
+        self.renew.take()
     }
 
     /// Folds and queues the outputs, in a transaction that is begun where none is open.
@@ -103,6 +119,8 @@ impl Work {
             self.abort();
         }
         self.owned.retain(|partition, _| !partitions.contains(partition));
+        // The last commit of what is given up may hang, and only this producer can end that.
+        self.verify = true;
     }
 
     /// Leaves nothing open and has everything read again. Bringing a partition up takes longer than a transaction may stay
@@ -123,7 +141,7 @@ impl Work {
     fn abort(&mut self) {
         if let Err(failure) = self.session.abort() {
             tracing::warn!(%failure, "the transaction could not be aborted; a new producer will end it");
-            self.needs_renewal();
+            self.needs_renewal(Some(&failure));
         }
         measure::ended(self.task, measure::ABORTED);
         self.verify = true;
@@ -184,7 +202,7 @@ impl<F: Fold> Worker<F> {
                 self.failed_in_a_row = 0;
                 self.note_committed();
                 let failed = self.locked().apply(&self.progress);
-                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, 0, why))?;
+                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, why))?;
                 self.settled()?;
                 Ok(Standing::AsPolled)
             }
@@ -198,7 +216,10 @@ impl<F: Fold> Worker<F> {
     fn note_committed(&mut self) {
         let next = |owned: &Owned| Some((owned.partition(), owned.uncommitted()?));
         let committed: Vec<_> = self.locked().owned.values().filter_map(next).collect();
-        committed.into_iter().for_each(|(partition, next)| self.refusals.committed(partition, next));
+        for (partition, next) in committed {
+            self.refusals.committed(partition, next);
+            self.failures.remove(&partition);
+        }
     }
 
     /// Commits what is open when the task is told to stop, and says whether everything that was ever folded is committed and
@@ -261,6 +282,7 @@ impl<F: Fold> Worker<F> {
 
     /// Undoes what is open after `failure`, by what it leaves behind.
     pub(super) fn undo(&mut self, stage: Stage, failure: &Failure) -> Result<(), Error> {
+        self.verification.undone();
         self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
         let in_a_row = self.failed_in_a_row;
         {
@@ -283,7 +305,7 @@ impl<F: Fold> Worker<F> {
                 measure::ended(self.config.name, measure::UNKNOWN);
                 let mut work = self.locked();
                 work.undone();
-                work.needs_renewal();
+                work.needs_renewal(Some(failure));
             }
         }
         // What was refused once is likely to be refused again at once.
@@ -293,9 +315,9 @@ impl<F: Fold> Worker<F> {
 
     /// A new producer under the same id: what the old one left open is ended by it. Every partition is then restored from
     /// what is committed (I7).
-    pub(super) fn renew(&mut self) -> Result<(), Error> {
+    pub(super) fn renew(&mut self, why: Renewal) -> Result<(), Error> {
         let id = self.locked().session.id().to_owned();
-        if !self.renewals.allow(Instant::now()) {
+        if why == Renewal::Fatal && !self.renewals.allow(Instant::now()) {
             return Err(Error::Contended { id });
         }
         tracing::warn!(id, "renewing the producer");

@@ -8,24 +8,26 @@ use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::Isolation;
 use hooklog_log::ends;
 use hooklog_log::hanging::open_after;
-use hooklog_log::native::Failure;
 use hooklog_log::reader::{Reader, Span};
-use hooklog_schemas::{NextOffset, Offset, Partition, header};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, header};
 use hooklog_store::{Emission, Verified};
-use rdkafka::message::Message;
+use rdkafka::message::{Message, OwnedMessage};
 
 use super::Worker;
-use super::transaction::{Failed, Work};
+use super::transaction::Failed;
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::Input;
 use crate::measure;
 use crate::outcome::Stage;
 use crate::transform::recovery::Debt;
+use crate::transform::refusals::is_for_good;
 
 /// How long a commit may take to be decided everywhere: a transaction of a dead process ends with its timeout and the
 /// coordinator's own time, which is 20 s on a cluster with Kafka's defaults.
 const HANGING: Duration = Duration::from_secs(30);
+/// Records whose outputs are emitted again in one transaction.
+const AT_ONCE: usize = 2_000;
 /// How long the last look at an orderly stop may take.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,9 @@ impl<F: Fold> Worker<F> {
     /// Takes what the cluster said since. Where an acknowledged commit is not decided for long, something hangs: a new
     /// producer looks after it.
     pub(super) fn verify(&mut self) -> Result<(), Error> {
+        if self.locked().is_doubtful() {
+            return Ok(());
+        }
         if let Some(snapshot) = self.observed.newer_than(self.last_seen) {
             self.last_seen = Some(snapshot.asked);
             self.verification.observed(&snapshot);
@@ -40,7 +45,7 @@ impl<F: Fold> Worker<F> {
                 tracing::warn!("a commit was acknowledged {} s ago and is not visible everywhere", HANGING.as_secs());
                 let mut work = self.locked();
                 work.interrupt();
-                work.needs_renewal();
+                work.needs_renewal(None);
                 return Ok(());
             }
         }
@@ -58,7 +63,7 @@ impl<F: Fold> Worker<F> {
             measure::set(self.config.name, measure::VERIFIED_OFFSET, partition, verified.next.0);
             if let Err(error) = noted {
                 drop(self.locked().owned.remove(&partition));
-                self.halt(partition, 0, error.into())?;
+                self.halt(partition, error.into())?;
             }
         }
         Ok(())
@@ -104,69 +109,89 @@ impl<F: Fold> Worker<F> {
     }
 
     /// Commits what restored partitions owe: outputs that Kafka lost, and offsets that are not the group's. `false` where
-    /// that failed: then all is looked at again.
+    /// that failed: then all is looked at again. One whose outputs are refused for good stops.
     pub(super) fn pay(&mut self, debts: &[Debt]) -> Result<bool, Error> {
-        if debts.iter().all(|debt| debt.next.is_none()) {
-            return Ok(true);
-        }
-        match self.try_to_pay(debts)? {
-            Ok(outputs) => {
-                if outputs > 0 {
-                    tracing::warn!(outputs, "outputs of acknowledged commits were lost, and are emitted again");
-                    measure::reemitted(self.config.name, outputs);
-                }
-                Ok(true)
+        for debt in debts {
+            let Some(next) = debt.next else { continue };
+            let (outputs, failed) = self.try_to_pay(debt, next)?;
+            if outputs > 0 {
+                tracing::warn!(outputs, "outputs of acknowledged commits were lost, and are emitted again");
+                measure::reemitted(self.config.name, outputs);
             }
-            Err((stage, failure)) => {
+            if let Some((stage, failure)) = failed {
+                let refused = self.locked().session.refused();
                 self.undo(stage, &failure)?;
-                Ok(false)
+                if let Some((position, code)) = refused.into_iter().find(|(_, code)| is_for_good(*code)) {
+                    drop(self.locked().owned.remove(&debt.partition));
+                    let (partition, offset) = (debt.partition, position.offset);
+                    self.halt(partition, Error::Refused { partition, offset, code })?;
+                }
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
-    fn try_to_pay(&self, debts: &[Debt]) -> Result<Result<u64, Failed>, Error> {
+    /// How many outputs were committed again, and how a transaction failed, if one did.
+    fn try_to_pay(&self, debt: &Debt, next: NextOffset) -> Result<(u64, Option<Failed>), Error> {
+        let lost = self.lost(debt)?;
+        let mut outputs = 0;
+        for some in lost.chunks(AT_ONCE) {
+            match self.emit_again(debt, some) {
+                Ok(emitted) => outputs += emitted,
+                Err(failed) => return Ok((outputs, Some(failed))),
+            }
+        }
         let work = self.locked();
         if let Err(failure) = work.session.begin() {
-            return Ok(Err((Stage::Before, failure)));
+            return Ok((outputs, Some((Stage::Before, failure))));
         }
-        let mut outputs = 0;
-        for debt in debts {
-            for batch in &debt.owed {
-                match self.emit_again(&work, debt, batch)? {
-                    Ok(emitted) => outputs += emitted,
-                    Err(failure) => return Ok(Err((Stage::Before, failure))),
-                }
-            }
-        }
-        let stamp = self.config.stamp(&*self.fold).to_string();
-        let offset =
-            |debt: &Debt| Some(Committed { partition: debt.partition, next: debt.next?, metadata: stamp.clone() });
-        let offsets: Vec<Committed> = debts.iter().filter_map(offset).collect();
-        Ok(self.try_commit_offsets(&work, &offsets)?.map(|()| outputs))
+        let metadata = self.config.stamp(&*self.fold).to_string();
+        let offset = Committed { partition: debt.partition, next, metadata };
+        Ok((outputs, self.try_commit_offsets(&work, &[offset])?.err()))
     }
 
-    /// Reads the records of `batch` again, and sends the outputs that it lacks, as they were sent before. One that would stand
-    /// behind an output of a later record is marked, so that nobody takes it for a fault (I9).
-    fn emit_again(&self, work: &Work, debt: &Debt, batch: &Emission) -> Result<Result<u64, Failure>, Error> {
-        let Some((last, _)) = batch.outputs.last() else { return Ok(Ok(0)) };
-        let topic = self.config.input.name.clone();
-        let span = Span { topic, partition: debt.partition, from: batch.from, to: last.next() };
+    /// The records of which outputs are owed, read again, each with its stream time. What is owed is at most what was committed
+    /// within a few seconds.
+    fn lost(&self, debt: &Debt) -> Result<Vec<(OwnedMessage, Millis)>, Error> {
+        let ends = |batch: &Emission| batch.outputs.last().map(|(offset, _)| offset.next());
+        let (Some(first), Some(to)) = (debt.owed.first(), debt.owed.last().and_then(ends)) else { return Ok(Vec::new()) };
+        let span = Span { topic: self.config.input.name.clone(), partition: debt.partition, from: first.from, to };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
-        let (mut stream_time, mut outputs) = (batch.stream_time, 0);
+        let (mut batches, mut stream_time, mut lost) = (debt.owed.iter().peekable(), Millis::MIN, Vec::new());
+        let mut owed: &[(Offset, Partition)] = &[];
         while let Some(message) = reader.next()? {
-            let (input, offset) = (Input::read(&message, stream_time), Offset(message.offset()));
-            stream_time = input.time;
-            let lacks = |output| batch.outputs.contains(&(offset, output));
-            for mut record in self.fold.outputs(&input).into_iter().filter(|record| lacks(record.partition)) {
-                if debt.present.highest_in(record.partition).is_some_and(|highest| highest > offset) {
+            let offset = Offset(message.offset());
+            if let Some(batch) = batches.next_if(|batch| batch.from.offset() <= offset) {
+                (stream_time, owed) = (batch.stream_time, &batch.outputs);
+            }
+            stream_time = Input::read(&message, stream_time).time;
+            if owed.iter().any(|(lost, _)| *lost == offset) {
+                lost.push((message.detach(), stream_time));
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Sends the outputs that are owed of `lost`, as they were sent before, in a transaction of their own. One that would stand
+    /// behind an output of a later record is marked, so that nobody takes it for a fault (I9).
+    fn emit_again(&self, debt: &Debt, lost: &[(OwnedMessage, Millis)]) -> Result<u64, Failed> {
+        let before = |failure| (Stage::Before, failure);
+        let work = self.locked();
+        work.session.begin().map_err(before)?;
+        let mut outputs = 0;
+        for (message, stream_time) in lost {
+            let input = Input::read(message, *stream_time);
+            for mut record in self.fold.outputs(&input).into_iter().filter(|record| debt.lacks(&input, record)) {
+                if debt.present.highest_in(record.partition).is_some_and(|highest| highest > input.offset) {
                     record.headers.push((header::REPAIRED, Cow::Borrowed(b"true")));
                 }
-                if let Err(failure) = work.session.send(&record) {
-                    return Ok(Err(failure));
-                }
+                work.session.send(&record).map_err(before)?;
                 outputs += 1;
             }
         }
-        Ok(Ok(outputs))
+        let stage = || if work.session.is_spoiled() { Stage::Before } else { Stage::End };
+        work.session.commit().map_err(|failure| (stage(), failure))?;
+        Ok(outputs)
     }
 }
