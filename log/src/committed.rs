@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hooklog_schemas::{NextOffset, Partition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -112,8 +113,21 @@ fn one(topic: &str, partition: Partition) -> TopicPartitionList {
 /// [`Error::Unreachable`] where the coordinator does not answer or the group is not empty.
 pub fn overwrite(connection: &Connection, group: &str, topic: &str, offsets: &[Committed]) -> Result<(), Error> {
     let consumer = member(connection, group, Isolation::Committed)?;
-    let list = listed(topic, offsets)?;
-    consumer.commit(&list, CommitMode::Sync).map_err(connection.unreachable("to overwrite committed offsets"))
+    let (list, deadline) = (listed(topic, offsets)?, Instant::now() + ASK);
+    loop {
+        match consumer.commit(&list, CommitMode::Sync) {
+            // A coordinator that was only just started, or that moves.
+            Err(error) if is_passing(&error) && Instant::now() < deadline => drop(consumer.poll(PAUSE)),
+            done => return done.map_err(connection.unreachable("to overwrite committed offsets")),
+        }
+    }
+}
+
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let passing =
+        [Code::NotCoordinator, Code::CoordinatorLoadInProgress, Code::CoordinatorNotAvailable, Code::WaitingForCoordinator];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
 /// `offsets` as the client library wants them.

@@ -67,8 +67,16 @@ impl Group {
         let (group, deadline, mut told) = (&self.task.group, Instant::now() + SESSION, false);
         let reader = self.task.connection.reader(Isolation::Committed)?;
         loop {
-            let list = reader.fetch_group_list(Some(group), ASK)?;
-            let members: usize = list.groups().iter().filter(|g| g.name() == group).map(|g| g.members().len()).sum();
+            let members: usize = match reader.fetch_group_list(Some(group), ASK) {
+                Ok(list) => list.groups().iter().filter(|g| g.name() == group).map(|g| g.members().len()).sum(),
+                // A coordinator that was only just started reads its log first.
+                Err(error) if Instant::now() < deadline => {
+                    tracing::debug!(group, %error, "the group's members cannot be told yet; asking again");
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(self.task.connection.not_answered("for the group's members")(error).into()),
+            };
             if members == 0 {
                 return Ok(());
             }
