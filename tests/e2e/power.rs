@@ -32,8 +32,14 @@ impl Machine {
     }
 
     fn used_on(site: Site, up: Up) -> Machine {
-        // Not all at once, so that there are several transactions.
-        site.send(&[&SENT[..], &["--duplicates", "0.1", "--shuffle", "--concurrency", "8"]].concat());
+        // One part after the other, so that there are several transactions in each partition; then all of it again.
+        for (n, part) in site.bodies(&SENT).chunks(EVENTS / 4).enumerate() {
+            let file = site.file(&format!("part-{n}.ndjson"));
+            fs::write(&file, part.join(&b'\n')).unwrap();
+            site.send(&["--file", file.to_str().unwrap(), "--concurrency", "8"]);
+            site.processed(up.brokers());
+        }
+        site.send(&[&SENT[..], &["--shuffle", "--concurrency", "8"]].concat());
         let (_, events) = site.processed(up.brokers());
         assert_eq!(events.len(), EVENTS);
         up.views_follow();
