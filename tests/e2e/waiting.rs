@@ -21,6 +21,7 @@ struct Waiting(Child);
 impl Waiting {
     fn start(site: &Site, arguments: &[&str]) -> Self {
         let mut command = site.command(arguments);
+        command.env("HOOKLOG_REPLICATION", "1");
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
