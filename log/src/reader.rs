@@ -45,6 +45,8 @@ pub struct Span {
 pub struct Reader {
     consumer: SimpleConsumer<Ended>,
     ended: Ended,
+    /// Whether the partition's end was met since the last record.
+    met_end: bool,
     span: Span,
     next: NextOffset,
     silence: Duration,
@@ -66,7 +68,7 @@ impl Reader {
             .add_partition_offset(&span.topic, span.partition.0, At::Offset(span.from.0))
             .and_then(|()| consumer.assign(&assigned))
             .map_err(|error| stopped(&span, error.to_string()))?;
-        Ok(Reader { consumer, ended, next: span.from, span, silence: SILENCE })
+        Ok(Reader { consumer, ended, met_end: false, next: span.from, span, silence: SILENCE })
     }
 
     /// The same, with another limit for how long the partition may give nothing.
@@ -94,9 +96,13 @@ impl Reader {
                 Some(Ok(message)) => (Polled::Record(Offset(message.offset())), Some(message)),
                 Some(Err(KafkaError::PartitionEOF(_))) => (Polled::End, None),
                 Some(Err(error)) if !passing(&error) => return Err(stopped(&self.span, error.to_string())),
-                Some(Err(_)) | None => (Polled::Nothing, None),
+                Some(Err(_)) => (Polled::Trouble, None),
+                None => (Polled::Nothing, None),
             };
-            match (turn(polled, || self.stands(), || self.ended.at(self.span.partition), self.span.to), message) {
+            self.met_end = matches!(polled, Polled::End) || self.met_end && message.is_none();
+            // Statistics overtake queued records; the end that was met does not. Only behind that one they tell of nothing else.
+            let ended_at = || self.ended.at(self.span.partition).filter(|_| self.met_end);
+            match (turn(polled, || self.stands(), ended_at, self.span.to), message) {
                 (Turn::Give(offset), Some(message)) => {
                     self.next = offset.next();
                     return Ok(Some(message));
@@ -135,6 +141,8 @@ enum Polled {
     /// The partition's end, as the replica knows it that answered.
     End,
     Nothing,
+    /// Something that passes by itself; records may wait behind it.
+    Trouble,
 }
 
 /// What follows from it.
@@ -151,7 +159,7 @@ enum Turn {
 ///
 /// What was aborted moves the client's position only with the marker behind it, which may lie beyond the span. Then the
 /// position stays behind for good, and `ended_at` tells. It may be ahead of what is still queued, so it counts only where
-/// nothing is.
+/// nothing is: nothing was polled, and the partition's end was met since the last record.
 fn turn(
     polled: Polled,
     stands: impl Fn() -> Option<NextOffset>,
@@ -164,7 +172,7 @@ fn turn(
         Polled::Record(_) => Turn::Done,
         Polled::End if is_past(stands()) => Turn::Done,
         Polled::Nothing if is_past(stands()) || is_past(ended_at()) => Turn::Done,
-        Polled::End | Polled::Nothing => Turn::Wait,
+        Polled::End | Polled::Nothing | Polled::Trouble => Turn::Wait,
     }
 }
 
@@ -188,7 +196,7 @@ pub struct Ended(Arc<Mutex<BTreeMap<Partition, NextOffset>>>);
 
 impl Ended {
     /// One past everything that the client had fetched or passed over when it last met the end of `partition`. Told every
-    /// [`TELL_MS`] where the client is set up so, and behind what was queued by then.
+    /// [`TELL_MS`] where the client is set up so; records that were fetched before may still be queued.
     pub fn at(&self, partition: Partition) -> Option<NextOffset> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
@@ -239,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_span_is_done_only_where_everything_before_its_end_was_given_or_passed_over() {
-        use Polled::{End, Nothing, Record};
+        use Polled::{End, Nothing, Record, Trouble};
         let give = |offset| Turn::Give(Offset(offset));
         let table = [
             (Record(Offset(4)), 4, None, 5, give(4)),
@@ -260,6 +268,9 @@ mod tests {
             // A later end was told of than this one: what lies between may still be queued.
             (End, 3, Some(5), 5, Turn::Wait),
             (Record(Offset(3)), 3, Some(5), 5, give(3)),
+            // A broker went away: what was fetched before is still queued.
+            (Trouble, 3, Some(5), 5, Turn::Wait),
+            (Trouble, 5, Some(5), 5, Turn::Wait),
         ];
         for (polled, stands, ended_at, to, expected) in table {
             assert_eq!(decided(polled, stands, ended_at, to), expected, "{polled:?} {stands} {ended_at:?} {to}");

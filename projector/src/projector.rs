@@ -235,6 +235,8 @@ pub(crate) fn read(input: &materialise::Config, into: &Generation, turn: &Cancel
 
 /// Whether waiting can mend it.
 pub(crate) fn is_passing(error: &Error) -> bool {
-    use hooklog_log::Error::Unreachable;
-    matches!(error, Error::Log(Unreachable { .. }) | Error::Task(hooklog_task::Error::Log(Unreachable { .. })))
+    match error {
+        Error::Log(error) | Error::Task(hooklog_task::Error::Log(error)) => error.is_passing(),
+        _ => false,
+    }
 }
