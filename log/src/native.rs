@@ -239,7 +239,8 @@ unsafe fn described_id(description: *const sys::rd_kafka_TopicDescription_t) -> 
         }
         let uuid = sys::rd_kafka_TopicDescription_topic_id(description);
         let halves = [sys::rd_kafka_Uuid_most_significant_bits(uuid), sys::rd_kafka_Uuid_least_significant_bits(uuid)];
-        Ok(topic_id(halves))
+        // A broker from before Kafka 2.8 tells no ids: every topic would look the same as every other.
+        if halves == [0, 0] { Err(RDKafkaErrorCode::UnsupportedVersion) } else { Ok(topic_id(halves)) }
     }
 }
 

@@ -155,9 +155,9 @@ pub(super) struct Offsets {
 impl Offsets {
     /// Takes what was acknowledged to the producer `generation`, and says whether to believe it.
     fn take(&mut self, generation: u64, position: RawPosition, now: Instant) -> bool {
-        // Of a predecessor: it may come late.
+        // Of a predecessor: it may come late, and says nothing of the order.
         if generation < self.generation {
-            return true;
+            return self.is_believed(now);
         }
         self.generation = generation;
         let last = self.last.insert(position.partition, position.offset);
@@ -166,6 +166,10 @@ impl Offsets {
             self.last.clear();
             self.doubted = Some(now);
         }
+        self.is_believed(now)
+    }
+
+    fn is_believed(&self, now: Instant) -> bool {
         self.doubted.is_none_or(|doubted| now.duration_since(doubted) > DOUBT)
     }
 }
@@ -194,6 +198,7 @@ mod tests {
             assert!(!offsets.take(1, at(0, back), now));
             assert!(!offsets.take(1, at(1, 4), now), "another partition");
             assert!(!offsets.take(1, at(0, 10), now + DOUBT), "still");
+            assert!(!offsets.take(0, at(0, 99), now + DOUBT), "of a predecessor, too");
             assert!(offsets.take(1, at(0, 11), now + DOUBT + Duration::from_millis(1)));
         }
     }
