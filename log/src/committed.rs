@@ -125,8 +125,12 @@ pub fn overwrite(connection: &Connection, group: &str, topic: &str, offsets: &[C
 
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    let passing =
-        [Code::NotCoordinator, Code::CoordinatorLoadInProgress, Code::CoordinatorNotAvailable, Code::WaitingForCoordinator];
+    let passing = [
+        Code::NotCoordinator,
+        Code::CoordinatorLoadInProgress,
+        Code::CoordinatorNotAvailable,
+        Code::WaitingForCoordinator,
+    ];
     error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 

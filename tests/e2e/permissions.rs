@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use hooklog_log::Topics;
 use hooklog_log::connection::Isolation;
-use hooklog_log::{control, ends};
 use hooklog_log::provision::{self, Needs, Replication};
-use hooklog_schemas::{NextOffset, Partition, WindowBegin};
+use hooklog_log::{control, ends};
 use hooklog_schemas::ids::Span;
+use hooklog_schemas::{NextOffset, Partition, WindowBegin};
 use hooklog_test_support::guarded::{ADMIN, Operation, Resource, Right};
 use hooklog_test_support::{DEADLINE, Guarded, http, wait_until, wait_until_within};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

@@ -32,7 +32,8 @@ pub(super) fn format(java: &Java, layout: &Layout, cluster_id: &str, cancel: &Ca
 fn run(java: &Java, layout: &Layout, cluster_id: &str, cancel: &CancellationToken) -> Result<(), Error> {
     let settings = layout.unfinished_properties();
     // The ports are not kept: each start writes its own.
-    let text = server_properties(Ports { kafka: 1, controller: 2 }, Session::Long, &file_name(&layout.unfinished_kafka()));
+    let text =
+        server_properties(Ports { kafka: 1, controller: 2 }, Session::Long, &file_name(&layout.unfinished_kafka()));
     fs::write(&settings, text).map_err(Error::io("write", &settings))?;
     let mut tool = java.storage_tool(layout);
     tool.args(["format", "--cluster-id", cluster_id, "--config", &file_name(&settings)]);

@@ -115,7 +115,10 @@ fn tell(rows: &[Row], former: &BTreeSet<String>, applied: bool, as_json: bool) -
     }
     let undecided = rows.iter().filter(|row| row.mended.case == Case::Unknowable).count();
     if undecided > 0 {
-        writeln!(out, "{undecided} partitions are for you to decide: see --unknown-at in `hooklog offsets repair --help`.")?;
+        writeln!(
+            out,
+            "{undecided} partitions are for you to decide: see --unknown-at in `hooklog offsets repair --help`."
+        )?;
     }
     match (changes, applied) {
         (0, _) if undecided > 0 => {}

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_store_that_lacks_deleted_records_is_named_where_the_processor_has_been_beyond_them() {
-        let truncated = |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset), false, None).is_truncated;
+        let truncated =
+            |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset), false, None).is_truncated;
         assert!(truncated(facts(0, 3, 9, Some((7, OURS))), Some(6)));
         assert!(truncated(facts(2, 3, 9, Some((3, OURS))), None));
         assert!(!truncated(facts(0, 3, 9, None), None), "it never began");

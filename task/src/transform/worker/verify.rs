@@ -155,7 +155,9 @@ impl<F: Fold> Worker<F> {
     /// within a few seconds.
     fn lost(&self, debt: &Debt) -> Result<Vec<(OwnedMessage, Millis)>, Error> {
         let ends = |batch: &Emission| batch.outputs.last().map(|(offset, _)| offset.next());
-        let (Some(first), Some(to)) = (debt.owed.first(), debt.owed.last().and_then(ends)) else { return Ok(Vec::new()) };
+        let (Some(first), Some(to)) = (debt.owed.first(), debt.owed.last().and_then(ends)) else {
+            return Ok(Vec::new());
+        };
         let span = Span { topic: self.config.input.name.clone(), partition: debt.partition, from: first.from, to };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
         let (mut batches, mut stream_time, mut lost) = (debt.owed.iter().peekable(), Millis::MIN, Vec::new());
