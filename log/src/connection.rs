@@ -81,7 +81,8 @@ impl Connection {
         self.client().create().map_err(Error::Client)
     }
 
-    pub(crate) fn unreachable(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
+    /// What to make of an error of the client library that came of asking `what`.
+    pub fn unreachable(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
         move |source| Error::Unreachable { brokers: self.brokers.clone(), what, source }
     }
 }

@@ -65,9 +65,11 @@ impl Group {
 
     pub(super) fn wait_until_empty(&self) -> Result<()> {
         let (group, deadline, mut told) = (&self.task.group, Instant::now() + SESSION, false);
-        let reader = self.task.connection.reader(Isolation::Committed)?;
+        let connection = &self.task.connection;
+        let reader = connection.reader(Isolation::Committed)?;
         loop {
-            let list = reader.fetch_group_list(Some(group), ASK)?;
+            let list = reader.fetch_group_list(Some(group), ASK);
+            let list = list.map_err(connection.unreachable("who is in the processor's group"))?;
             let members: usize = list.groups().iter().filter(|g| g.name() == group).map(|g| g.members().len()).sum();
             if members == 0 {
                 return Ok(());
