@@ -4,10 +4,10 @@
 
 mod own;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::provision::{Pinned, Provisioned};
 use hooklog_log::reader::{Reader, Span as Stretch};
@@ -19,7 +19,7 @@ use hooklog_store::Registry;
 use hooklog_task::pace::Pace;
 use rdkafka::message::Message;
 
-use crate::broker;
+use crate::broker::{self, PowerLoss};
 use crate::datadir::RunFile;
 use crate::settings::{self, Common, Settings};
 
@@ -61,6 +61,20 @@ impl Cluster {
             let connection = settings.connection_to(brokers);
             work(&Cluster { connection, settings: settings.clone(), run: None, is_ours: true })
         })
+    }
+
+    /// For a command that writes: the log of our own broker may lack what others hold. What is appended to it now would hide
+    /// that from the check, which `hooklog up` makes before it serves anything.
+    pub(crate) fn refuse_a_log_that_is_to_be_checked(&self) -> Result<()> {
+        let running = self.run.as_ref().and_then(|run| run.brokers.as_deref());
+        match loss(&self.settings.data_dir, self.settings.brokers.as_deref(), running) {
+            Some(loss) => bail!(
+                "{}, and its log was not checked since, so nothing is written to it: start `hooklog up`, which mends it first. To take the log as it is, delete {} (docs/guide/operations.md, The power went)",
+                loss.cause(),
+                loss.mark().display()
+            ),
+            None => Ok(()),
+        }
     }
 
     /// The topics as they are.
@@ -125,4 +139,30 @@ pub(crate) fn nothing_runs(data_dir: &std::path::Path) -> anyhow::Error {
         "no hooklog runs on {}: start `hooklog up`, name its data directory with --data-dir, or name a cluster with --brokers",
         data_dir.display()
     )
+}
+
+/// The mark of the data directory, where its own broker is the one that is used: none is `named`, or the one that is `running`.
+fn loss(data_dir: &Path, named: Option<&str>, running: Option<&str>) -> Option<PowerLoss> {
+    let is_own = named.is_none() || named == running;
+    PowerLoss::in_data_dir(data_dir).filter(|_| is_own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_log_of_our_own_that_is_to_be_checked_is_known_however_its_broker_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = Some("127.0.0.1:9092");
+        let is_marked = |named, running| loss(dir.path(), named, running).is_some();
+        assert!(!is_marked(None, None) && !is_marked(own, own), "there is no mark");
+        fs::create_dir_all(dir.path().join("broker")).unwrap();
+        fs::write(dir.path().join("broker/power-loss"), "").unwrap();
+        assert!(is_marked(None, None), "a broker that is started for the command");
+        assert!(is_marked(None, own), "one that runs");
+        assert!(is_marked(own, own), "one that runs, by its name");
+        assert!(!is_marked(Some("cluster:9092"), own) && !is_marked(Some("cluster:9092"), None), "another cluster");
+    }
 }

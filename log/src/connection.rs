@@ -81,12 +81,8 @@ impl Connection {
         self.client().create().map_err(Error::Client)
     }
 
-    /// The error of a question that the cluster did not answer.
-    pub fn not_answered(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
-        self.unreachable(what)
-    }
-
-    pub(crate) fn unreachable(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
+    /// What to make of an error of the client library that came of asking `what`.
+    pub fn unreachable(&self, what: &'static str) -> impl Fn(KafkaError) -> Error + '_ {
         move |source| Error::Unreachable { brokers: self.brokers.clone(), what, source }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::ends::{self, Ends};
@@ -156,7 +156,7 @@ fn before_what_holds_them(subject: &Subject, held: &BTreeSet<Partition>) -> Resu
     }
     // One that reads uncommitted records is not made to wait for stable offsets.
     let mut config = subject.connection.reader_config(Isolation::Uncommitted);
-    let consumer: BaseConsumer = config.set("group.id", &subject.group).create()?;
+    let consumer: BaseConsumer = config.set("group.id", &subject.group).create().map_err(hooklog_log::Error::Client)?;
     let mut asked = TopicPartitionList::new();
     for partition in held {
         asked.add_partition(&subject.topics.raw.name, partition.0);
@@ -165,7 +165,7 @@ fn before_what_holds_them(subject: &Subject, held: &BTreeSet<Partition>) -> Resu
         answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
         Ok(answer)
     });
-    let answer = answer.context("the processor's committed offsets cannot be read; is the cluster up?")?;
+    let answer = answer.map_err(subject.connection.unreachable("for the processor's committed offsets"))?;
     let read = |element: &TopicPartitionListElem<'_>| {
         let At::Offset(next) = element.offset() else { return None };
         let (partition, metadata) = (Partition(element.partition()), element.metadata().to_owned());

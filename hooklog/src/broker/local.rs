@@ -147,8 +147,11 @@ impl Broker {
     /// Ends it: SIGTERM, after `grace` SIGKILL. What it holds is flushed by an orderly end only.
     pub(crate) fn stop(mut self, grace: Duration) -> Result<Ended, Error> {
         let ended = orphan::end(&self.record.process, grace)?;
-        // It is dead now, so this does not wait: it only takes the zombie away.
-        self.child.as_mut().map(Child::wait).transpose().map_err(Error::io("reap", self.layout.directory()))?;
+        // It is dead now, so this does not wait. An append may have failed while it stopped, or just before.
+        if self.death().append_failed {
+            // In this order: the record is the last trace of that.
+            self.note_failed_append()?;
+        }
         if ended == Ended::Orderly {
             Record::remove(&self.layout)?;
         }
@@ -190,4 +193,54 @@ fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, E
     };
     PowerLoss::prepare(layout)?;
     launch(&java, layout, (port, session), &cluster_id, cancel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Identity;
+    use std::fs;
+    use std::process::{Command, Stdio};
+
+    /// A broker that ends with `code` by itself, and has written `said` into its log.
+    fn broker(data_dir: &std::path::Path, code: u8, said: &str) -> Broker {
+        let layout = Layout::new(data_dir);
+        layout.create().unwrap();
+        let wait = format!("read line; exit {code}");
+        let mut child = Command::new("sh").args(["-c", &wait]).stdin(Stdio::piped()).spawn().unwrap();
+        let process = Identity::of(child.id().cast_signed()).unwrap();
+        drop(child.stdin.take());
+        let record = Record { process, port: 9092, cluster_id: "id".into(), log_from: 0 };
+        record.write(&layout).unwrap();
+        let text = Said::from_now_on(&layout);
+        fs::write(layout.server_log(), said).unwrap();
+        let wanted = Wanted {
+            data_dir: data_dir.to_owned(),
+            cache: data_dir.to_owned(),
+            port: 0,
+            cancel: CancellationToken::new(),
+        };
+        Broker { wanted, layout, record, came: Came::Started, child: Some(child), said: text }
+    }
+
+    #[test]
+    fn an_append_that_failed_while_the_broker_stopped_is_marked() {
+        for (code, said, is_marked) in [
+            (143, "INFO all is well", false),
+            (0, "INFO all is well", false),
+            (1, "", true),
+            (143, "ERROR Error while appending records to hooklog.events-0 in dir kafka", true),
+            (143, "java.io.IOException: No space left on device", true),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let broker = broker(dir.path(), code, said);
+            let record = broker.layout.record();
+            while broker.is_alive() {
+                std::thread::yield_now();
+            }
+            broker.stop(Duration::from_secs(8)).unwrap();
+            assert_eq!(PowerLoss::in_data_dir(dir.path()).is_some(), is_marked, "{code}: {said}");
+            assert!(record.exists(), "it ended by itself, not in order: its record tells the next start");
+        }
+    }
 }

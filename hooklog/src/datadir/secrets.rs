@@ -27,9 +27,12 @@ impl DataDir {
         }
     }
 
-    /// Keeps this secret under this name, in place of any other.
+    /// Keeps this secret under this name, in place of any other. What is kept already is not written: that needs room.
     pub(crate) fn keep_secret(&self, name: &str, secret: SecretString) -> Result<SecretString, Error> {
         let path = self.secret_file(name)?;
+        if fs::read_to_string(&path).is_ok_and(|kept| kept.trim_end() == secret.expose_secret()) {
+            return kept(&path, format!("{}\n", secret.expose_secret()));
+        }
         let directory = self.path().join("secrets");
         let created = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         created.map_err(Error::io("create the directory", &directory))?;
@@ -58,6 +61,7 @@ fn kept(path: &Path, text: String) -> Result<SecretString, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn opened() -> (tempfile::TempDir, DataDir) {
         let dir = tempfile::tempdir().unwrap();
@@ -98,6 +102,19 @@ mod tests {
         data.keep_secret("stripe", SecretString::from("whsec_mine")).unwrap();
         fs::write(data.secret_file("stripe").unwrap(), "whsec_other\r\n").unwrap();
         assert_eq!(data.secret("stripe", &mut rand::rng()).unwrap().expose_secret(), "whsec_other");
+    }
+
+    #[test]
+    fn a_secret_that_is_kept_already_is_not_written_again() {
+        let (_dir, data) = opened();
+        let keep = |secret| data.keep_secret("stripe", SecretString::from(secret)).unwrap();
+        let file = || fs::metadata(data.secret_file("stripe").unwrap()).unwrap().ino();
+        keep("whsec_mine");
+        let before = file();
+        keep("whsec_mine");
+        assert_eq!(file(), before);
+        keep("whsec_other");
+        assert_ne!(file(), before);
     }
 
     #[test]

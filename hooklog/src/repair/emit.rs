@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hooklog_log::Error;
+use hooklog_log::native::Failure;
 use hooklog_log::producer::{Outgoing, Transactional, headers};
 use hooklog_task::Record;
 use rdkafka::message::Header;
@@ -34,9 +36,9 @@ impl Emitter {
     /// Queues `record`, marked.
     pub(super) fn emit(&self, record: &Record<'_>) -> Result<()> {
         if self.open.get() == 0 {
-            self.producer.begin()?;
+            self.producer.begin().map_err(refused("a transaction of the repair"))?;
         }
-        let sent = self.producer.send(marked(record, &self.topic));
+        let sent = self.producer.send(marked(record, &self.topic)).map_err(refused("an event"));
         sent.context("an event was not taken; nothing of this transaction counts")?;
         self.open.set(self.open.get() + 1);
         if self.open.get() >= AT_ONCE { self.finish() } else { Ok(()) }
@@ -45,11 +47,16 @@ impl Emitter {
     /// Commits what is open.
     pub(super) fn finish(&self) -> Result<()> {
         if self.open.take() > 0 {
-            let committed = self.producer.commit();
+            let committed = self.producer.commit().map_err(refused("to commit the repair"));
             committed.context("the repair was not committed; run `hooklog audit`, then repair again")?;
         }
         Ok(())
     }
+}
+
+/// As one that tells whether waiting can mend it.
+fn refused(what: &'static str) -> impl Fn(Failure) -> Error {
+    move |failure| Error::Native { what, failure }
 }
 
 fn marked<'r>(record: &'r Record<'_>, topic: &'r str) -> Outgoing<'r> {

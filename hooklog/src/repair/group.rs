@@ -65,7 +65,8 @@ impl Group {
 
     pub(super) fn wait_until_empty(&self) -> Result<()> {
         let (group, deadline, mut told) = (&self.task.group, Instant::now() + SESSION, false);
-        let reader = self.task.connection.reader(Isolation::Committed)?;
+        let connection = &self.task.connection;
+        let reader = connection.reader(Isolation::Committed)?;
         loop {
             let members: usize = match reader.fetch_group_list(Some(group), ASK) {
                 Ok(list) => list.groups().iter().filter(|g| g.name() == group).map(|g| g.members().len()).sum(),
@@ -75,7 +76,9 @@ impl Group {
                     std::thread::sleep(PAUSE);
                     continue;
                 }
-                Err(error) => return Err(self.task.connection.not_answered("for the group's members")(error).into()),
+                Err(error) => {
+                    return Err(connection.unreachable("for the members of the processor's group")(error).into());
+                }
             };
             if members == 0 {
                 return Ok(());

@@ -61,6 +61,9 @@ pub(crate) struct Repaired {
 pub(crate) fn run(RepairArgs { args, patience }: &RepairArgs, common: &Common) -> Result<ExitCode> {
     let limits = Limits { patience: Duration::from_secs(*patience), ..Limits::DEFAULT };
     let repaired = Cluster::visit(common, |cluster| {
+        if args.apply {
+            cluster.refuse_a_log_that_is_to_be_checked()?;
+        }
         let subject = Subject::of(cluster)?.within(limits);
         if args.apply {
             // A processor that is at work emits by itself what it owes: both would emit it.

@@ -42,6 +42,9 @@ impl OffsetsCommand {
 
 fn repair(cluster: &Cluster, OffsetsArgs { args, unknown_at }: &OffsetsArgs, common: &Common) -> Result<ExitCode> {
     refuse_while_running(cluster)?;
+    if args.apply {
+        cluster.refuse_a_log_that_is_to_be_checked()?;
+    }
     let topics = cluster.topics()?;
     let mut group = Group::of(cluster, topics.clone());
     group.wait_until_empty()?;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use hooklog_log::hanging::{Open, abort_everywhere, open_after};
 use hooklog_log::producer::Transactional;
+use hooklog_log::{Connection, Error};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::group::Group;
 
@@ -59,12 +61,21 @@ impl Group {
     }
 
     fn abort_once(&self, id: &str) -> Result<()> {
-        let (connection, deadline) = (&self.task.connection, Instant::now() + PATIENCE);
-        let producer = Transactional::start(connection, id, PATIENCE, || Instant::now() < deadline)?;
-        let producer =
-            producer.context("no transaction can be begun: the coordinator does not answer; is the broker up?")?;
-        abort_everywhere(connection, &producer, self.task.places()).context("what was left open could not be aborted")
+        let connection = &self.task.connection;
+        let producer = begun(connection, id, PATIENCE)?;
+        let aborted = abort_everywhere(connection, &producer, self.task.places());
+        Ok(aborted.map_err(|failure| Error::Native { what: "to abort what was left open", failure })?)
     }
+}
+
+/// A producer that has the coordinator's answer.
+fn begun(connection: &Connection, id: &str, patience: Duration) -> Result<Transactional, Error> {
+    let deadline = Instant::now() + patience;
+    let silent = || {
+        let source = KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
+        Error::Unreachable { brokers: connection.brokers.clone(), what: "for the transaction coordinator", source }
+    };
+    Transactional::start(connection, id, PATIENCE, || Instant::now() < deadline)?.ok_or_else(silent)
 }
 
 fn in_words(open: &[Open], events: &str) -> String {
@@ -73,4 +84,17 @@ fn in_words(open: &[Open], events: &str) -> String {
         Open::Offsets => "the committed offsets".to_owned(),
     };
     open.iter().map(words).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_coordinator_that_does_not_answer_is_waited_for_by_whoever_can_wait() {
+        let connection = Connection { brokers: "127.0.0.1:1".into(), properties: BTreeMap::new() };
+        let error = begun(&connection, "hooklog-nobody", Duration::ZERO).err().unwrap();
+        assert!(matches!(error, Error::Unreachable { .. }) && error.is_passing(), "{error}");
+    }
 }

@@ -301,11 +301,18 @@ async fn runs(watch: &Watch, why: &Why) -> anyhow::Result<bool> {
 
 /// Whether Kafka was away, or busy.
 fn is_passing(error: &anyhow::Error) -> bool {
-    let of_log = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<hooklog_task::Error>() {
-        Some(hooklog_task::Error::Log(error)) => error.is_passing(),
-        _ => cause.downcast_ref::<hooklog_log::Error>().is_some_and(hooklog_log::Error::is_passing),
-    };
-    error.chain().any(of_log)
+    error.chain().filter_map(of_log).any(hooklog_log::Error::is_passing)
+}
+
+/// What Kafka did, where this cause tells it: an error that only stands for another one hides that from the chain.
+fn of_log<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e hooklog_log::Error> {
+    if let Some(hooklog_task::Error::Log(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(hooklog_projector::Error::Log(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    cause.downcast_ref()
 }
 
 #[cfg(test)]
@@ -319,5 +326,48 @@ mod tests {
         assert!(is_passing(&anyhow::Error::new(hooklog_task::Error::Log(away()))));
         assert!(!is_passing(&anyhow::Error::new(hooklog_log::Error::Contradiction(vec![]))));
         assert!(!is_passing(&anyhow::anyhow!("raw is not whole")));
+    }
+
+    /// All that the check of a marked log can end with, as it is told by whoever meets it.
+    #[test]
+    fn a_check_that_kafka_cut_short_is_begun_again_and_one_that_found_damage_is_not() {
+        use hooklog_log::Error;
+        use hooklog_log::native::{Class, Failure};
+        use hooklog_schemas::Partition;
+        use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+        let failure = |class, code| Failure { class, code, text: String::new() };
+        let unreachable = |code| {
+            let source = KafkaError::GroupListFetch(code);
+            Error::Unreachable { brokers: "127.0.0.1:9092".into(), what: "who is in the group", source }
+        };
+        let aborting = |class, code| Error::Native { what: "to abort", failure: failure(class, code) };
+        let producer = |class, code| Error::Producer { id: "hooklog.repair".into(), failure: failure(class, code) };
+        let read = Error::Read { topic: "hooklog.raw".into(), partition: Partition(0), reason: "silent".into() };
+        let passing: [anyhow::Error; 11] = [
+            unreachable(Code::BrokerTransportFailure).into(),
+            unreachable(Code::OperationTimedOut).into(),
+            unreachable(Code::CoordinatorLoadInProgress).into(),
+            unreachable(Code::KafkaStorageError).into(),
+            anyhow::Error::new(aborting(Class::Retriable, Code::OperationTimedOut))
+                .context("the repair was not committed"),
+            aborting(Class::Abortable, Code::KafkaStorageError).into(),
+            aborting(Class::Other, Code::OperationTimedOut).into(),
+            producer(Class::Other, Code::CoordinatorNotAvailable).into(),
+            read.into(),
+            hooklog_projector::Error::Log(unreachable(Code::BrokerTransportFailure)).into(),
+            hooklog_task::Error::Log(unreachable(Code::BrokerTransportFailure)).into(),
+        ];
+        for error in passing {
+            assert!(is_passing(&error), "{error:#}");
+        }
+        let lasting: [anyhow::Error; 4] = [
+            aborting(Class::Fatal, Code::Fenced).into(),
+            producer(Class::Other, Code::TransactionalIdAuthorizationFailed).into(),
+            hooklog_projector::Error::Log(Error::Contradiction(vec![])).into(),
+            anyhow::anyhow!("raw has lost webhooks"),
+        ];
+        for error in lasting {
+            assert!(!is_passing(&error), "{error:#}");
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Place {
     /// The configured sources, or one called `stripe` whose secret is kept in the data directory.
     pub(super) fn sources(&self, settings: &Settings) -> anyhow::Result<Vec<Source>> {
         if !settings.sources.is_empty() {
-            self.keep_given_secret()?;
+            self.keep_given_secret_if_there_is_room()?;
             return Ok(settings.sources.clone());
         }
         let secret = match &self.up {
@@ -103,6 +103,11 @@ impl Place {
         let texts = secret.expose_secret().split([',', '\n']).map(|text| text.trim_end_matches('\r').to_owned());
         let secrets = texts.map(|text| Secret::new(Zeroizing::new(text))).collect::<Result<Vec<_>, _>>()?;
         Ok(vec![Source::new(STRIPE, Namespace::default(), secrets)?])
+    }
+
+    /// [`Place::keep_given_secret`], which no webhook waits for: on a full disk that is done by a later call.
+    pub(super) fn keep_given_secret_if_there_is_room(&self) -> anyhow::Result<()> {
+        unless_it_wants_room(self.keep_given_secret())
     }
 
     /// The secret of the environment is kept, so that `hooklog send` and the next start know it.
@@ -126,5 +131,36 @@ impl Place {
             )
         });
         Ok(SecretString::from(text?.trim_end()))
+    }
+}
+
+fn unless_it_wants_room(kept: anyhow::Result<()>) -> anyhow::Result<()> {
+    match kept {
+        Err(error) if room::is_want_of_room(error.as_ref()) => {
+            tracing::warn!(
+                "the secret cannot be kept for `hooklog send` and later starts: {}",
+                crate::exit::told(&error)
+            );
+            Ok(())
+        }
+        kept => kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_full_disk_keeps_no_start_from_using_the_secret_that_it_was_given() {
+        let failed = |kind| {
+            let source = io::Error::from(kind);
+            Err(crate::datadir::Error::Io { doing: "write", path: "secrets/stripe".into(), source }.into())
+        };
+        assert!(unless_it_wants_room(Ok(())).is_ok());
+        assert!(unless_it_wants_room(failed(ErrorKind::StorageFull)).is_ok());
+        assert!(unless_it_wants_room(failed(ErrorKind::QuotaExceeded)).is_ok());
+        assert!(unless_it_wants_room(failed(ErrorKind::PermissionDenied)).is_err());
     }
 }

@@ -2,8 +2,8 @@
 //! lost different tails.
 //!
 //! `raw` is flushed with every batch, so it is the one to believe. Before anything reads or writes the log:
-//! 1. Views that hold records of `events` that are gone begin anew: other records will stand at their offsets. First,
-//!    since everything that follows writes to `events`.
+//! 1. Views begin anew: they may hold records of `events` that are gone. The end of `events` does not tell, since something
+//!    may have been appended behind the loss already, and other records will stand at the offsets of those that are gone.
 //! 2. Transactions that nobody would ever end are aborted.
 //! 3. The processor's offsets go to where nothing is doubled and nothing lost, by its store and by `events`.
 //! 4. `raw` is audited up to there; what has lost its event gets it again, as `hooklog repair` does it.
@@ -18,6 +18,8 @@ use hooklog_log::connection::Isolation;
 use hooklog_log::provision::Provisioned;
 use hooklog_log::{Connection, ends};
 use hooklog_projector::Projector;
+use hooklog_projector::status::Reader;
+use hooklog_schemas::NextOffset;
 use hooklog_store::Registry;
 
 use crate::audit::{Counts, Subject, examine};
@@ -50,7 +52,7 @@ impl Loss {
     /// Where the log is not whole afterwards, or Kafka does not answer.
     pub(super) fn look_after(self) -> Result<()> {
         self.announce()?;
-        self.forget_views_of_lost_events()?;
+        self.begin_views_anew()?;
         let tools =
             Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None, is_ours: true };
         let group = Group::of(&tools, self.topics.clone()).with_instance(self.instance.clone());
@@ -79,7 +81,7 @@ impl Loss {
         Ok(())
     }
 
-    fn forget_views_of_lost_events(&self) -> Result<()> {
+    fn begin_views_anew(&self) -> Result<()> {
         let views = Projector::open(hooklog_projector::Config {
             connection: self.connection.clone(),
             events: self.topics.events.clone(),
@@ -87,11 +89,8 @@ impl Loss {
             registry: Registry::with_memory(STORE_MEMORY),
             rules: self.settings.rules.clone(),
         })?;
-        let events = &self.topics.events;
-        let ends = ends::all(&self.connection, &events.name, events.partitions, Isolation::Uncommitted)?;
-        let positions = views.status()?.partitions;
-        if positions.iter().zip(&ends).any(|(view, ends)| view.next > ends.end) {
-            tracing::warn!("events has lost records that the views hold: they are built anew from the log");
+        if hold_anything(&views.status()?.partitions) {
+            tracing::warn!("events may have lost records that the views hold: they are built anew from the log");
             views.begin_anew()?;
         }
         Ok(())
@@ -123,6 +122,11 @@ impl Loss {
     }
 }
 
+/// A check that is begun again finds the views of the one before it, which hold nothing yet.
+fn hold_anything(views: &[Reader]) -> bool {
+    views.iter().any(|view| view.next > NextOffset::ZERO)
+}
+
 /// How many events that were, and what audit says afterwards.
 fn emit_what_is_missing(subject: &Subject, group: &Group) -> Result<(u64, Counts)> {
     let mut named = 0;
@@ -137,4 +141,18 @@ fn emit_what_is_missing(subject: &Subject, group: &Group) -> Result<(u64, Counts
     }
     tracing::warn!(emitted = repaired.emitted, "events that were lost are there again; looking once more");
     Ok((repaired.emitted, examine(subject, &mut |_| {})?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hooklog_schemas::Partition;
+
+    /// Where `events` ends is not asked: a repair may have appended as much as was lost.
+    #[test]
+    fn views_that_hold_anything_begin_anew_and_only_once() {
+        let at = |next| Reader { partition: Partition(0), next: NextOffset(next), restoring: false, folded: 0 };
+        assert!(hold_anything(&[at(0), at(1)]));
+        assert!(!hold_anything(&[at(0), at(0)]), "they begin anew already");
+    }
 }

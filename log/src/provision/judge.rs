@@ -93,6 +93,9 @@ fn setting(wanted: &Wanted, name: &str, value: &str, is: &str, window: Span) -> 
         "retention.ms" | "retention.bytes" => but(format!("{sentence} (what expires can never be replayed)")),
         "unclean.leader.election.enable" if is == "true" => no(format!("{sentence} (it can lose acknowledged events)")),
         "min.insync.replicas" if number(is) < number(value) => but(sentence),
+        "flush.messages" => but(format!(
+            "{sentence} (one broker has the only copy: what it acknowledged can be lost with its machine's power)"
+        )),
         "message.timestamp.after.max.ms" if number(is) < 86_400_000 => but(sentence),
         _ => Verdict::default(),
     }
@@ -243,8 +246,26 @@ mod tests {
     #[test]
     fn only_a_single_broker_flushes_every_message() {
         let needs = needs(Replication::Three);
-        let flushed =
-            |brokers| wanted::topics(&needs, brokers)[0].settings.iter().any(|(name, _)| *name == "flush.messages");
-        assert!(flushed(1) && !flushed(3));
+        let flushed = |brokers| {
+            let topics = wanted::topics(&needs, brokers).into_iter();
+            topics.map(|topic| topic.settings.contains(&("flush.messages", "1".to_owned()))).collect::<Vec<_>>()
+        };
+        assert_eq!(flushed(1), [true, false, true], "raw, events, control");
+        assert_eq!(flushed(3), [false; 3]);
+    }
+
+    /// Of an installation that is older than the setting: nothing is changed behind anybody's back.
+    #[test]
+    fn a_topic_of_a_single_broker_that_is_not_flushed_is_told_of_at_every_start() {
+        for of in [0, 2] {
+            let wanted = wanted::topics(&needs(Replication::Of(1)), 1).remove(of);
+            let settings = wanted.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let mut found = Found { partitions: wanted.partitions, replication: 1, settings: settings.collect() };
+            assert_eq!(judge(&wanted, wanted.partitions, &found, WINDOW), Verdict::default());
+            found.settings.insert("flush.messages".to_owned(), i64::MAX.to_string());
+            let verdict = judge(&wanted, wanted.partitions, &found, WINDOW);
+            assert_eq!((verdict.contradictions.len(), verdict.warnings.len()), (0, 1), "{verdict:?}");
+            assert!(verdict.warnings[0].contains("--add-config flush.messages=1"), "{verdict:?}");
+        }
     }
 }

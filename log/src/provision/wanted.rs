@@ -61,19 +61,25 @@ pub(super) fn settings(role: Role, replication: u32) -> Vec<Setting> {
     match role {
         Role::Raw => {
             settings.extend(history("LogAppendTime"));
-            if replication == 1 {
-                // Nobody else has a copy: an acknowledged webhook must survive the machine's power.
-                settings.push(("flush.messages", "1".to_owned()));
-            }
+            settings.extend(flushed(replication));
         }
         Role::Events => {
             settings.extend(history("CreateTime"));
             // The time is raw's: a broker whose clock was set back must not refuse it.
             settings.push(("message.timestamp.after.max.ms", i64::MAX.to_string()));
         }
-        Role::Control => settings.push(("cleanup.policy", "compact".to_owned())),
+        Role::Control => {
+            settings.push(("cleanup.policy", "compact".to_owned()));
+            // Windows and logs of before stand nowhere else. It has few records.
+            settings.extend(flushed(replication));
+        }
     }
     settings
+}
+
+/// Where nobody else has a copy, what is acknowledged must survive the machine's power.
+fn flushed(replication: u32) -> Option<Setting> {
+    (replication == 1).then(|| ("flush.messages", "1".to_owned()))
 }
 
 /// How many replicas must have an acknowledged record: more than half, where one broker can then be away.
