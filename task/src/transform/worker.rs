@@ -188,39 +188,38 @@ impl<F: Fold> Worker<F> {
         Ok(batch)
     }
 
-    /// Acts on what the group changed, and restores what was undone. Off the poll, so that nothing is restored inside it.
+    /// Acts on what the group changed, and restores what was undone. Off the poll, so that nothing is restored inside it; and
+    /// once a turn, since a group that is changing goes on only inside it: a commit that it refuses is tried again behind that.
     fn settle(&mut self) -> Result<Standing, Error> {
-        let mut standing = Standing::AsPolled;
-        loop {
-            if self.stop.is_cancelled() {
-                return Ok(Standing::Undone);
+        if self.stop.is_cancelled() {
+            return Ok(Standing::Undone);
+        }
+        let due = self.take_due()?;
+        if !due.is_empty() {
+            self.locked().interrupt();
+            // All of them, before the first one is restored and could be taken for all.
+            due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
+            for (partition, failures) in due {
+                self.refusals.forgive(partition);
+                self.failures.insert(partition, failures);
+                self.arriving.insert(partition);
             }
-            let due = self.take_due()?;
-            if !due.is_empty() {
-                self.locked().interrupt();
-                // All of them, before the first one is restored and could be taken for all.
-                due.iter().for_each(|(partition, _)| self.progress.coming(*partition));
-                for (partition, failures) in due {
-                    self.refusals.forgive(partition);
-                    self.failures.insert(partition, failures);
-                    self.arriving.insert(partition);
-                }
-            }
-            let renewal = self.locked().takes_renewal();
-            if let Some(why) = renewal {
-                self.renew(why)?;
-            }
-            if !self.locked().takes_verification() && self.arriving.is_empty() {
-                break;
-            }
-            standing = Standing::Undone;
+        }
+        let renewal = self.locked().takes_renewal();
+        if let Some(why) = renewal {
+            self.renew(why)?;
+        }
+        if self.locked().takes_verification() || !self.arriving.is_empty() {
+            // Where it fails the flags say so, and nothing is folded until it was done.
             self.restore()?;
+            self.locked().takes_rewind();
+            return Ok(Standing::Undone);
         }
         if self.locked().takes_rewind() {
             self.rewind()?;
-            standing = Standing::Undone;
+            return Ok(Standing::Undone);
         }
-        Ok(standing)
+        Ok(Standing::AsPolled)
     }
 
     fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<Standing, Error> {
