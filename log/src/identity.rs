@@ -3,13 +3,14 @@
 //! Kafka gives a topic that is deleted and created again another id. librdkafka sees that and resets nothing: a consumer goes
 //! on at its old offset in the new log, a producer writes to it. So whoever reads or writes compares the ids for itself.
 
+use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::AdminClient;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 
 use crate::connection::{AtEnds, Connection};
@@ -21,6 +22,8 @@ use crate::provision::Pinned;
 pub const EVERY: Duration = Duration::from_secs(2);
 /// How long one look may take.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+/// A broker that is there answers in a few milliseconds. Only so long is it asked for an id before it is known to be there.
+const AT_ONCE: Duration = Duration::from_millis(200);
 /// A topic is gone for good once every look of so long a time has found it absent, and at least so many looks did. A broker
 /// that has only just started may know of a topic a moment later than it answers.
 const GONE_FOR: Duration = Duration::from_secs(5);
@@ -143,6 +146,8 @@ impl Kept {
 pub struct Looker {
     client: AdminClient<AtEnds>,
     identity: Identity,
+    /// Whether the last look was answered.
+    is_answered: bool,
 }
 
 impl Looker {
@@ -155,12 +160,22 @@ impl Looker {
         // A broker that comes back is to be found within about a second, not after the default ten.
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
         let client = config.create_with_context(AtEnds).map_err(Error::Client)?;
-        Ok(Looker { client, identity: Identity::of(topics) })
+        Ok(Looker { client, identity: Identity::of(topics), is_answered: true })
     }
 
-    /// Looks now. Blocks up to [`PATIENCE`].
+    /// Looks now. Blocks up to about twice [`PATIENCE`].
+    ///
+    /// A broker that does not answer at once is asked for metadata before it is asked for ids again. While the controller is
+    /// away, a waiting admin request makes librdkafka 2.12 connect thousands of times a second: it sends `OP_CONNECT` at every
+    /// change of the broker's state, and that resets `reconnect.backoff.ms`. A question for metadata keeps the pauses.
     pub fn look(&mut self) -> Verdict {
-        let seen = seen(&self.client, &self.identity.names());
+        let names = self.identity.names();
+        let at_once = self.is_answered.then(|| seen(&self.client, &names, AT_ONCE)).filter(|seen| are_known(seen));
+        let seen = at_once.unwrap_or_else(|| match reach(&self.client, &names) {
+            Ok(()) => seen(&self.client, &names, PATIENCE),
+            Err(error) => unknown(&names, &error),
+        });
+        self.is_answered = are_known(&seen);
         self.identity.judge(&seen, Instant::now())
     }
 
@@ -176,11 +191,23 @@ impl Looker {
     }
 }
 
-fn seen(client: &AdminClient<AtEnds>, names: &[&str]) -> Vec<Seen> {
-    match native::describe_topics(client.inner(), names, PATIENCE) {
+fn seen(client: &AdminClient<AtEnds>, names: &[&str], within: Duration) -> Vec<Seen> {
+    match native::describe_topics(client.inner(), names, within) {
         Ok(described) => described.into_iter().map(Seen::from).collect(),
-        Err(failure) => vec![Seen::Unknown(format!("Kafka does not answer: {failure}")); names.len()],
+        Err(failure) => unknown(names, &failure),
     }
+}
+
+fn reach(client: &AdminClient<AtEnds>, names: &[&str]) -> Result<(), KafkaError> {
+    client.inner().fetch_metadata(names.first().copied(), PATIENCE).map(drop)
+}
+
+fn unknown(names: &[&str], why: &dyn fmt::Display) -> Vec<Seen> {
+    vec![Seen::Unknown(format!("Kafka does not answer: {why}")); names.len()]
+}
+
+fn are_known(seen: &[Seen]) -> bool {
+    seen.iter().all(|seen| !matches!(seen, Seen::Unknown(_)))
 }
 
 impl From<Result<TopicId, RDKafkaErrorCode>> for Seen {

@@ -1,5 +1,6 @@
 //! A topic that is deleted and created again, as an operator's script does it: same name, same settings, another topic.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hooklog_log::{Connection, native};
@@ -44,13 +45,22 @@ pub fn make_anew(brokers: &str, topic: &str) -> (String, String) {
     let (settings, count) = (dynamic(brokers, topic), partitions(&reader(brokers, "nobody"), topic));
     let before = topic_id(brokers, topic).expect("it is there");
     delete(brokers, topic);
+    let now = create(brokers, topic, count, &settings);
+    assert_ne!(before, now, "Kafka gave it the same id");
+    (before, now)
+}
+
+/// Creates `topic` and gives its id.
+///
+/// # Panics
+/// The broker refuses.
+#[track_caller]
+pub fn create(brokers: &str, topic: &str, partitions: i32, settings: &HashMap<String, String>) -> String {
     let admin = Connection::to(brokers).admin().expect("an admin client");
     let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-    let new = NewTopic::new(topic, count, TopicReplication::Fixed(1));
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
     let created = block_on(admin.create_topics(&[new], &options));
     created.expect("the broker answers").remove(0).expect("the broker creates it");
-    let now = wait_until("the topic is there again", || topic_id(brokers, topic));
-    assert_ne!(before, now, "Kafka gave it the same id");
-    (before, now)
+    wait_until("the topic is there", || topic_id(brokers, topic))
 }
