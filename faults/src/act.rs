@@ -53,6 +53,7 @@ impl Run<'_> {
         let last = self.lives_and_answers(full)?;
         let is_felt = !self.goes_on(last);
         drop(fillers);
+        self.installation().free_the_stores()?;
         self.felt(is_felt);
         self.until_ready(None)
     }

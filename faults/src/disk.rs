@@ -32,6 +32,16 @@ impl Disk {
         Ok(Self { place: place.to_owned() })
     }
 
+    /// Makes it so large that `mib` MiB are free beside what its files hold. Room that is only reserved for a file counts as
+    /// free: who reserves it gives it back when the file is closed.
+    pub(crate) fn leave_free(&self, mib: u64) -> Result<()> {
+        let stat = rustix::fs::statvfs(&self.place).context("cannot see how full a disk is")?;
+        let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize;
+        let wanted = held(&self.place)? + (mib << 20);
+        let options = format!("remount,size={}", wanted.max(used));
+        run(Command::new("mount").args(["-o", &options]).arg(&self.place))
+    }
+
     /// Takes all its room until the value is dropped.
     pub(crate) fn fill(&self) -> Filler {
         let (path, stop) = (self.place.join(FILLER), Arc::new(AtomicBool::new(false)));
@@ -64,6 +74,17 @@ impl Drop for Filler {
         }
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Bytes in all files below `place`. What vanishes meanwhile counts as empty.
+fn held(place: &Path) -> Result<u64> {
+    let entries = fs::read_dir(place).with_context(|| format!("cannot read {}", place.display()))?;
+    let mut sum = 0;
+    for entry in entries.filter_map(Result::ok) {
+        let Ok(metadata) = entry.metadata() else { continue };
+        sum += if metadata.is_dir() { held(&entry.path()).unwrap_or_default() } else { metadata.len() };
+    }
+    Ok(sum)
 }
 
 fn fill(path: &Path, stop: &AtomicBool) {

@@ -21,9 +21,9 @@ use crate::reader;
 use crate::tail::{last_lines, tail};
 
 const PARTITIONS: &str = "4";
-/// Less than RocksDB reserves for one write-ahead log (72 MB), which it then does without. With that room reserved it would not
-/// notice for hours that the disk is full.
-const STORE_MIB: u64 = 64;
+/// What is free on the stores' disk: more than the 64 MiB that `up` waits for after the disk was full, and so little that not
+/// every store can reserve 39 MiB for its log. One that has room reserved does not notice for hours that the disk is full.
+const STORE_FREE_MIB: u64 = 68;
 const POLL: Duration = Duration::from_millis(50);
 
 /// Its processes end with this value.
@@ -62,9 +62,14 @@ impl Installation {
     /// The data directory and the stores each get a small disk of their own.
     pub(crate) fn on_disks(mut self, mib: u64) -> Result<Self> {
         let broker = Disk::mount(&self.data_dir(), mib)?;
-        let store = Disk::mount(&self.data_dir().join("processor"), STORE_MIB)?;
+        let store = Disk::mount(&self.data_dir().join("processor"), STORE_FREE_MIB)?;
         self.disks = Some(Disks { store, broker });
         Ok(self)
+    }
+
+    /// The stores' disk has as much room again as it had at the start, whatever the stores have grown to.
+    pub(crate) fn free_the_stores(&self) -> Result<()> {
+        self.disks()?.store.leave_free(STORE_FREE_MIB)
     }
 
     pub(crate) fn disks(&self) -> Result<&Disks> {
