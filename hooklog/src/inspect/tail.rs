@@ -141,7 +141,11 @@ fn follow(
 ) -> Result<io::Result<()>> {
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 && !stopped.load(Ordering::Relaxed) && !(args.no_follow && unread.is_empty()) {
-        match reader.poll(POLL) {
+        let polled = reader.poll(POLL);
+        if let Some(Ok(record)) = &polled {
+            unread.goes_on(Partition(record.partition()));
+        }
+        match polled {
             Some(Ok(record)) if args.no_follow && unread.ends_before(&record) => {}
             Some(Ok(record)) if args.key.as_deref().is_none_or(|key| record.key() == Some(key.as_bytes())) => {
                 if let Err(error) = show(&record) {
@@ -150,8 +154,8 @@ fn follow(
                 left -= 1;
             }
             Some(Ok(_)) => {}
-            None => unread.look(reader, true),
-            Some(Err(KafkaError::PartitionEOF(_))) => unread.look(reader, false),
+            None => unread.look(reader),
+            Some(Err(KafkaError::PartitionEOF(partition))) => unread.ends(Partition(partition)),
             Some(Err(error)) if is_passing(&error) => tracing::debug!(%error, "waiting for the brokers"),
             Some(Err(error)) => return Err(error).context("the topic cannot be read on"),
         }
@@ -161,13 +165,21 @@ fn follow(
 
 /// The partitions whose ends, as they were when the command was given, are not reached, and these ends. A replica that lags
 /// ends earlier: that it has nothing more to give says nothing.
-struct Unread(BTreeMap<Partition, (String, NextOffset)>);
+struct Unread(BTreeMap<Partition, End>);
+
+struct End {
+    topic: String,
+    offset: NextOffset,
+    /// Whether the client met an end of the partition since its last record.
+    is_met: bool,
+}
 
 impl Unread {
     fn of(begun: &TopicPartitionList, ends: &[Ends]) -> Unread {
         let unread = begun.elements().into_iter().zip(ends).filter_map(|(element, ends)| {
             let is_there = matches!(element.offset(), Offset::Offset(begun) if begun >= ends.end.0);
-            (!is_there).then(|| (Partition(element.partition()), (element.topic().to_owned(), ends.end)))
+            let end = || End { topic: element.topic().to_owned(), offset: ends.end, is_met: false };
+            (!is_there).then(|| (Partition(element.partition()), end()))
         });
         Unread(unread.collect())
     }
@@ -179,19 +191,30 @@ impl Unread {
     /// Whether `record` came after the command was given: then its partition is read.
     fn ends_before(&mut self, record: &BorrowedMessage<'_>) -> bool {
         let partition = Partition(record.partition());
-        if self.0.get(&partition).is_some_and(|(_, end)| record.offset() < end.0) {
+        if self.0.get(&partition).is_some_and(|end| record.offset() < end.offset.0) {
             return false;
         }
         self.0.remove(&partition);
         true
     }
 
-    /// Forgets what `reader` has passed. While records may be queued, only its position tells; see [`reader::Reader`].
-    fn look(&mut self, reader: &Reader, nothing_is_queued: bool) {
-        self.0.retain(|partition, (topic, end)| {
-            let stands = reader::stands(reader, topic, *partition);
-            let ended = nothing_is_queued.then(|| reader.context().at(*partition)).flatten();
-            stands.max(ended).is_none_or(|at| at < *end)
+    /// A record of `partition` was given.
+    fn goes_on(&mut self, partition: Partition) {
+        self.0.entry(partition).and_modify(|end| end.is_met = false);
+    }
+
+    /// The client met an end of `partition`.
+    fn ends(&mut self, partition: Partition) {
+        self.0.entry(partition).and_modify(|end| end.is_met = true);
+    }
+
+    /// Forgets what `reader` has passed, when nothing was polled. What the client's statistics tell counts only behind an end
+    /// that was met: they overtake records that are queued. See [`reader::Reader`].
+    fn look(&mut self, reader: &Reader) {
+        self.0.retain(|partition, end| {
+            let stands = reader::stands(reader, &end.topic, *partition);
+            let ended = end.is_met.then(|| reader.context().at(*partition)).flatten();
+            stands.max(ended).is_none_or(|at| at < end.offset)
         });
     }
 }
