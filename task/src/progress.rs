@@ -1,12 +1,16 @@
 //! How far each partition is, for people and machines who ask.
 
+mod workers;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use hooklog_schemas::{NextOffset, Partition};
 
 use crate::fold::Suspect;
 use crate::measure;
+use workers::Workers;
 
 /// One partition's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +46,7 @@ struct Shared {
     all: BTreeMap<Partition, Standing>,
     /// Why those stopped that did.
     stopped: BTreeMap<Partition, String>,
-    /// What the whole task waits for.
-    waiting: Option<String>,
+    workers: Workers,
 }
 
 impl Progress {
@@ -72,19 +75,35 @@ impl Progress {
         self.lock().stopped.clone()
     }
 
-    /// What the whole task waits for, such as a cluster that does not answer.
+    /// Why a worker does no work, whatever its partitions say: it waits, as for a cluster that does not answer, or it is stuck.
     pub fn waiting_for(&self) -> Option<String> {
-        self.lock().waiting.clone()
+        self.lock().trouble()
     }
 
-    pub(crate) fn set_waiting(&self, why: Option<String>) {
-        self.lock().waiting = why;
+    pub(crate) fn worker_waits(&self, worker: &str, why: String) {
+        self.lock().workers.waits(worker, why);
     }
 
-    /// Whether there is at least one partition, and none is being restored or stopped.
+    pub(crate) fn worker_joined(&self, worker: &str) {
+        self.lock().workers.joined(worker);
+    }
+
+    pub(crate) fn worker_turns(&self, worker: &str) {
+        self.lock().workers.turns(worker, Instant::now());
+    }
+
+    pub(crate) fn worker_leaves(&self, worker: &str) {
+        self.lock().workers.leaves(worker);
+    }
+
+    /// Whether every worker works, and there is at least one partition, and none is being restored or stopped.
     pub fn is_ready(&self) -> bool {
-        let Shared { all, stopped, waiting } = &*self.lock();
-        waiting.is_none() && !all.is_empty() && stopped.is_empty() && all.values().all(|standing| !standing.restoring)
+        let shared = &*self.lock();
+        let Shared { all, stopped, .. } = shared;
+        shared.trouble().is_none()
+            && !all.is_empty()
+            && stopped.is_empty()
+            && all.values().all(|standing| !standing.restoring)
     }
 
     /// Whether there are partitions, and all are stopped.
@@ -161,6 +180,14 @@ impl Progress {
     }
 }
 
+impl Shared {
+    /// To restore a partition takes as long as it takes, in one turn; it tells of itself meanwhile.
+    fn trouble(&self) -> Option<String> {
+        let is_restoring = self.all.values().any(|standing| standing.restoring);
+        self.workers.waiting().or_else(|| self.workers.stuck(Instant::now()).filter(|_| !is_restoring))
+    }
+}
+
 impl Standing {
     /// Of a partition that only just came.
     const UNKNOWN: Standing = Standing {
@@ -207,10 +234,10 @@ mod tests {
     fn a_task_that_waits_for_its_cluster_is_not_ready() {
         let progress = Progress::of("test");
         live(&progress, A);
-        progress.set_waiting(Some("no broker answers".to_owned()));
+        progress.worker_waits("a", "no broker answers".to_owned());
         assert!(!progress.is_ready());
         assert_eq!(progress.waiting_for().as_deref(), Some("no broker answers"));
-        progress.set_waiting(None);
+        progress.worker_joined("a");
         assert!(progress.is_ready());
     }
 

@@ -182,7 +182,7 @@ fn keep_working<F: Fold>(
             Err(why) if why.is_passing() => {
                 waits += 1;
                 tracing::warn!(id, "{why}. Waiting for Kafka, then going on");
-                progress.set_waiting(Some(why.to_string()));
+                progress.worker_waits(&id, why.to_string());
                 fault::rest(fault::pause(waits), stop);
             }
             ended => return ended,

@@ -20,6 +20,8 @@ use super::waiting::Waiting;
 pub(super) struct Changes {
     /// Partitions that are ours, paused, and not brought up.
     pub(super) waiting: Waiting,
+    /// Whether the group has told us our partitions since this was last looked at; there may be none.
+    pub(super) has_joined: bool,
     /// Why the consumer is of no more use.
     pub(super) broken: Option<String>,
 }
@@ -50,6 +52,7 @@ impl Assignment {
         consumer.incremental_assign(&list)?;
         consumer.pause(&list)?;
         let (mut changes, now) = (lock(&self.changes), Instant::now());
+        changes.has_joined = true;
         used(partitions, self.pinned).for_each(|partition| changes.waiting.came_in(partition, now));
         Ok(())
     }

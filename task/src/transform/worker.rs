@@ -47,6 +47,8 @@ enum Standing {
 }
 
 pub(super) struct Worker<F> {
+    /// Its transactional id.
+    id: String,
     fold: Arc<F>,
     config: Arc<Config>,
     consumer: Arc<Members>,
@@ -92,6 +94,7 @@ impl<F: Fold> Worker<F> {
         let consumer: Arc<Members> = Arc::new(consumer.map_err(hooklog_log::Error::Client)?);
         consumer.subscribe(&[&config.input.name]).map_err(Error::Consumer)?;
         Ok(Worker {
+            id: member,
             fold,
             config,
             consumer,
@@ -115,15 +118,19 @@ impl<F: Fold> Worker<F> {
     /// Works until told to stop; then commits what is open.
     pub(super) fn run(&mut self) -> Result<(), Error> {
         while !self.stop.is_cancelled() {
+            self.progress.worker_turns(&self.id);
             if let Err(why) = self.turn() {
                 self.leave();
                 return Err(why);
             }
         }
-        if self.commit_last()? {
-            self.verify_at_rest();
-        }
-        Ok(())
+        let ended = self.commit_last().map(|is_committed| {
+            if is_committed {
+                self.verify_at_rest();
+            }
+        });
+        self.progress.worker_leaves(&self.id);
+        ended
     }
 
     /// Whether any of its partitions was ever restored.
@@ -138,6 +145,7 @@ impl<F: Fold> Worker<F> {
 
     /// Closes the stores and says nothing more of their partitions; what is open is undone by the id's next producer.
     fn leave(&self) {
+        self.progress.worker_leaves(&self.id);
         let assigned = self.consumer.assignment().map_or_else(|_| Vec::new(), |list| partitions_of(&list));
         let mut work = self.locked();
         work.abandon();

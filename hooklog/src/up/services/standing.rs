@@ -55,10 +55,11 @@ impl Standing {
         let broker = self.broker.as_ref().and_then(|states| not_running(&states.borrow()));
         let ingest = self.ingest.as_ref().and_then(hooklog_ingest::Standing::why_not);
         let ingest = ingest.map(|why| format!("ingest: raw cannot be written to: {why}"));
-        let processor = self
-            .processor
-            .as_ref()
-            .map(|progress| not_processing(&progress.all(), &progress.stopped_for(), self.began.elapsed() > ASSIGNED));
+        let processor = self.processor.as_ref().map(|progress| {
+            let waiting = progress.waiting_for().map(|why| format!("processor: {why}"));
+            let waited_long = self.began.elapsed() > ASSIGNED;
+            waiting.into_iter().chain(not_processing(&progress.all(), &progress.stopped_for(), waited_long))
+        });
         broker.into_iter().chain(ingest).chain(processor.into_iter().flatten()).collect()
     }
 

@@ -35,6 +35,9 @@ impl<F: Fold> Worker<F> {
             tracing::error!(reason, "the group's assignment could not be taken");
             return Err(Error::Consumer(KafkaError::Rebalance(RDKafkaErrorCode::State)));
         }
+        if std::mem::take(&mut changes.has_joined) {
+            self.progress.worker_joined(&self.id);
+        }
         let is_free = |partition| !self.config.registry.is_open(&self.config.store(partition));
         Ok(changes.waiting.take_due(Instant::now(), is_free))
     }
@@ -111,7 +114,6 @@ impl<F: Fold> Worker<F> {
             self.progress.live(partition);
         }
         self.has_restored = true;
-        self.progress.set_waiting(None);
         Ok(())
     }
 
