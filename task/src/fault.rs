@@ -25,6 +25,8 @@ pub(crate) enum Remedy {
     Reopen,
     /// As [`Remedy::Reopen`], with a new store: a damaged one is a lost cache.
     Rebuild,
+    /// It is brought up once more: a client that passes over records is not a log that lacks them. Then as [`Remedy::Wait`].
+    Once,
     /// It is brought up again once so much time has passed: by then nothing is wrong any more.
     After(Duration),
     /// It is tried again, seldom: each try undoes what its neighbours have open.
@@ -59,6 +61,7 @@ pub(crate) fn remedy(error: &Error) -> Remedy {
             Remedy::After(Duration::from_millis(too_far.unsigned_abs()))
         }
         Error::Refused { .. } => Remedy::Seldom,
+        Error::Gap { .. } => Remedy::Once,
         _ => Remedy::Wait,
     }
 }
@@ -119,7 +122,7 @@ mod tests {
             offset: Offset(1),
             code: rdkafka::error::RDKafkaErrorCode::MessageSizeTooLarge,
         };
-        assert_eq!(remedy(&refused), Remedy::Seldom);
+        assert_eq!((remedy(&refused), remedy(&gap)), (Remedy::Seldom, Remedy::Once));
         for error in [stop(), damaged(), full(), gap, clock, refused] {
             assert_eq!(scope(&error), Scope::Partition, "{error}");
         }

@@ -15,6 +15,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::waiting::Waiting;
 
+/// Any number will do: the partition is paused until it is sought to where it goes on. But it must be a number. librdkafka 2.12
+/// asks the broker where a logical offset such as `End` is. Where the answer comes after the seek, it counts as outdated, is
+/// asked for again half a second later, and then moves the partition to its end: records are passed over without a word.
+const ANYWHERE: Offset = Offset::Offset(0);
+
 /// What the callbacks have to say to the worker.
 #[derive(Default)]
 pub(super) struct Changes {
@@ -46,8 +51,7 @@ impl Assignment {
         let partitions = partitions(given);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in &partitions {
-            // Any offset will do: the partition is paused until it is sought to where it goes on.
-            list.add_partition_offset(&self.topic, partition.0, Offset::End)?;
+            list.add_partition_offset(&self.topic, partition.0, ANYWHERE)?;
         }
         consumer.incremental_assign(&list)?;
         consumer.pause(&list)?;

@@ -34,6 +34,7 @@ impl Waiting {
             Remedy::Reopen | Remedy::Rebuild => Some(now + fault::pause(failures)),
             // An instant that this machine cannot tell is never.
             Remedy::After(while_wrong) => now.checked_add(while_wrong),
+            Remedy::Once => (failures == 1).then(|| now + fault::pause(failures)),
             Remedy::Seldom => Some(now + fault::seldom(failures)),
             Remedy::Wait => None,
         };
@@ -112,6 +113,17 @@ mod tests {
         waiting.stopped(A, Error::BrokerClock { partition: A, offset: Offset(1), ahead }, 0, now);
         assert_eq!(waiting.take_due(now + Duration::from_millis(6_999), |_| true), []);
         assert_eq!(waiting.take_due(now + Duration::from_secs(7), |_| true), [(A, 1)]);
+    }
+
+    #[test]
+    fn records_that_did_not_come_are_asked_for_once_more_and_then_need_a_person() {
+        let (mut waiting, now) = (Waiting::default(), Instant::now());
+        let gap = || Error::Gap { partition: A, expected: NextOffset(3), found: Offset(9) };
+        waiting.stopped(A, gap(), 0, now);
+        assert_eq!(waiting.take_due(now + fault::pause(1), |_| true), [(A, 1)]);
+        waiting.stopped(A, gap(), 1, now);
+        assert_eq!(waiting.take_due(now + Duration::from_secs(86_400), |_| true), []);
+        assert!(waiting.take_reason().is_some());
     }
 
     #[test]
