@@ -1,7 +1,5 @@
 //! Records that `events` refuses: their transactions are aborted, and all that was folded in them is folded again (I8).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use hooklog_task::measure::{ABORTED, COMMITTED, TRANSACTIONS};
 use hooklog_test_support::settings::{AS_MADE, TOO_SMALL, alter};
 use hooklog_test_support::{Broker, Feed, Site, wait_until};

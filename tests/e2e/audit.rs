@@ -1,9 +1,6 @@
 //! What audit finds, against the real broker: a log that is whole, and every kind of damage.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
-mod by_hand;
-
-use by_hand::{ANSWER, AS_IT_IS, DAY, Event, T, World};
+use crate::by_hand::{ANSWER, AS_IT_IS, DAY, Event, T, World};
 use hooklog_schemas::header;
 use rdkafka::producer::Producer;
 use serde_json::json;

@@ -1,5 +1,4 @@
 //! A log that a test writes by hand, damage and all: `raw`, `events`, the group's offsets, against the real broker.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::process::{Command, Output};
 use std::time::Duration;

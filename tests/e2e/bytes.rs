@@ -1,7 +1,5 @@
 //! A body comes out as it came in, whatever it looks like.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 
 use hooklog_test_support::{Broker, Site};

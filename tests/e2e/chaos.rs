@@ -1,7 +1,5 @@
 //! The short form of `make chaos`: the fault harness itself, with ten cycles that follow each other quickly.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
 use hooklog_faults::options::{Options, Scenario};

@@ -1,7 +1,5 @@
 //! A broker whose clock is wrong: its records would make every known event look old (I4).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooklog_log::partition_for;

@@ -1,7 +1,6 @@
 //! An id that comes again with another content: the first one stays, and nobody is left in the dark. And the store that this
-//! takes: it is built beside the one of the version before, and nothing is doubled or lost by that.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! takes: it is built beside the one of the version before, and nothing is doubled or lost by that.
 
 use std::fs;
 

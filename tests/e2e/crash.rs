@@ -1,7 +1,5 @@
 //! Killed in the middle of the work, again and again, with nothing cleaned by hand.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;

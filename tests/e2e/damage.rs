@@ -1,8 +1,4 @@
 //! Views are a cache of the log. What a disk does to them is noticed, answered with 503, and mended from the log.
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
-#[path = "views/house.rs"]
-mod house;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +7,7 @@ use hooklog_oracle::Oracle;
 use hooklog_projector::rules::DEFAULT;
 use hooklog_test_support::wait_until;
 
-use house::{Service, Site, disordered, generated, without_past_due};
+use crate::views::house::{Service, Site, disordered, generated, without_past_due};
 
 /// Views of some customers, at rest, in tables; and a rules file that has changed since.
 struct House {

@@ -1,7 +1,5 @@
 //! The processor in this process, where a test chooses when it commits and which times the records have.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! A processor whose place in the group was given away takes it again: after the coordinator's death it may be its own
-//! repeated request that fenced it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! repeated request that fenced it.
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! `events`, counted by a client that is not ours: Apache Kafka's own console consumer.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

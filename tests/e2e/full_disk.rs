@@ -1,8 +1,7 @@
 //! The disk of a local installation is full for a while: nothing ends, nothing false is acknowledged, and it goes on by itself.
 //!
-//! The data directory is a small file system in memory, which takes root.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! The data directory is a small file system in memory, which takes root.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

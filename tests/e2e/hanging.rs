@@ -1,7 +1,6 @@
 //! Commits whose end markers a coordinator skipped (KAFKA-20734): the coordinator calls them complete, and they hang in some
-//! partitions or in all. Here the markers are taken out of the partitions' files while the broker is away, which leaves the same.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! partitions or in all. Here the markers are taken out of the partitions' files while the broker is away, which leaves the same.
 
 use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::ends;

@@ -1,8 +1,5 @@
 //! Ingest against the real broker: what is answered, what stands in `raw`, and what never does.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-#[path = "ingest/served.rs"]
 mod served;
 
 use std::collections::{BTreeMap, BTreeSet};

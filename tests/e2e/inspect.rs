@@ -1,12 +1,9 @@
 //! Commands that look, against the real broker; and what they say where there is nothing to look at.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
-
-mod by_hand;
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use by_hand::{HOOKLOG, T, World};
+use crate::by_hand::{HOOKLOG, T, World};
 use tempfile::TempDir;
 
 #[test]

@@ -1,7 +1,5 @@
 //! `kill -9` of hooklog and its broker together, under load: the transaction coordinator ends what was open in every partition.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};

@@ -1,7 +1,5 @@
 //! The group's offsets, lost or turned by somebody else's tool while hooklog was stopped.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

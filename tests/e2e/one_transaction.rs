@@ -1,7 +1,6 @@
 //! Outputs and offsets commit in one Kafka transaction (I1): read from the bytes that the broker has written, in `events`, in
-//! the group's offsets and in the transaction coordinator's own log.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! the group's offsets and in the transaction coordinator's own log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! Each service and each tool with the rights that docs/guide/permissions.md names, on a broker with Kafka's authorizer: with
-//! all of them it works, and with any one of them taken away it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! all of them it works, and with any one of them taken away it does not.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};

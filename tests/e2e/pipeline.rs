@@ -1,7 +1,5 @@
 //! From `hooklog send` to `events`: what `raw` says must be there, each once, and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

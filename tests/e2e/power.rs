@@ -1,7 +1,5 @@
 //! The machine goes down under the local broker: topics lose different tails, and the next `up` mends that before it serves.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;

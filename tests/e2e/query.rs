@@ -1,7 +1,5 @@
 //! The query API as others rest on it: its shapes, its refusals, and answers that are right however the events came.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 
 use hooklog_oracle::{Of, Oracle, Standing};

@@ -1,7 +1,5 @@
 //! The reader of a span, against the real broker: whatever the partition's end is at the moment, it gives all of the span.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};

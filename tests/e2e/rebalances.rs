@@ -1,7 +1,5 @@
 //! Processors that come and go under load: what one has open when partitions are taken from it is undone (I6).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use hooklog_task::measure::{ABORTED, FOLDED, RESTORING, STOPPED, TRANSACTIONS};
 use hooklog_test_support::records::committed;
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until};

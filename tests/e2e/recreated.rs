@@ -1,7 +1,6 @@
 //! A topic that is deleted and made anew under running processes: nobody goes on in the new log as if it were the old one,
-//! and nothing is acknowledged into a log that nobody reads.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! and nothing is acknowledged into a log that nobody reads.
 
 use std::collections::BTreeSet;
 use std::fs;

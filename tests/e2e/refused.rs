@@ -1,7 +1,5 @@
 //! One record whose event `events` never takes: its partition stops there, loudly, and no other does.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use hooklog_task::measure::{COMMITTED, STOPPED, TRANSACTIONS};
 use hooklog_test_support::records::committed;
 use hooklog_test_support::settings::{AS_MADE, alter};

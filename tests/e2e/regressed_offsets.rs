@@ -1,7 +1,5 @@
 //! Committed offsets that regressed, or that a transaction which nobody ends holds back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

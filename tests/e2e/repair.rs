@@ -1,11 +1,8 @@
 //! Repair and offsets repair against the real broker.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
-
-mod by_hand;
 
 use std::time::Duration;
 
-use by_hand::{T, World};
+use crate::by_hand::{T, World};
 use hooklog_schemas::Stamp;
 use hooklog_test_support::wait_until;
 use rdkafka::ClientConfig;

@@ -1,7 +1,6 @@
 //! How many replicas new topics get on a given cluster: three, or what somebody decided; never fewer because brokers happen to
-//! be down.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! be down.
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! What a status gives stands in a file; a rebuild makes it hold.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;

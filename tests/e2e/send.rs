@@ -1,7 +1,5 @@
 //! `hooklog send` as a process: what stops it, what it says, and what it never says. No broker is needed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,5 @@
 //! A broker that says nothing for longer than any timeout, under load, and then goes on.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread;

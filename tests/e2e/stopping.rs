@@ -1,7 +1,5 @@
 //! Ends and refusals: in order, in time, with an exit code and a sentence; and the services as processes of their own.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

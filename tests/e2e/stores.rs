@@ -1,7 +1,5 @@
 //! Stores that are behind, gone or damaged: each is a cache of `raw`, and is brought up from there.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,14 +1,11 @@
 //! Logs whose beginning is gone, transactions that nobody ends, windows that were changed, logs of before: what audit and
 //! repair make of them, against the real broker.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
-
-mod by_hand;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use by_hand::{ANSWER, AS_IT_IS, DAY, HOOKLOG, T, World};
+use crate::by_hand::{ANSWER, AS_IT_IS, DAY, HOOKLOG, T, World};
 use hooklog_log::partition_for;
 use hooklog_schemas::{Offset, Partition, Stamp, header};
 use hooklog_test_support::records::{ends, offsets_in_transaction, records};
@@ -18,7 +15,7 @@ use serde_json::{Value, json};
 
 /// Ids of webhooks that stand in partition 0 of `raw`, and whose events belong to partition 0 of `events`.
 fn ids() -> impl Iterator<Item = String> {
-    let in_0 = |text: String| partition_for(text.as_bytes(), by_hand::PARTITIONS) == Partition(0);
+    let in_0 = |text: String| partition_for(text.as_bytes(), crate::by_hand::PARTITIONS) == Partition(0);
     let is_wanted = move |id: &String| in_0(id.clone()) && in_0(format!("stripe/live/cus_{id}"));
     (0..).map(|n| format!("evt_{n}")).filter(is_wanted)
 }

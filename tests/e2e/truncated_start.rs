@@ -1,7 +1,5 @@
 //! Starts of a processor that has lost its store, on logs whose beginning was deleted: what cannot be known is not guessed.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -1,7 +1,6 @@
 //! Commits of which nobody knows whether they happened: a new producer ends what is open, and N tells (I7). Whether they
-//! did happen is left to chance here.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! did happen is left to chance here.
 
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! The views against the real broker: what they answer, however events come, and what a rebuild does to that.
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-#[path = "views/house.rs"]
-mod house;
+pub(crate) mod house;
 
 use std::collections::{BTreeMap, BTreeSet};
 

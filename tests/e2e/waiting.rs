@@ -1,7 +1,5 @@
 //! Kafka is away: at the start of a service, and while it runs. It is waited for, and `/readyz` says so at all times.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 

@@ -1,7 +1,5 @@
 //! Every way out that an error names works as it is written, also on a local installation whose broker is down.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use hooklog_test_support::Site;
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
 //! `events` of its own and a projector in this process, for the tests of views.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
