@@ -7,6 +7,7 @@
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
 //! | [`window`] | the dedup window that is recorded, and the one that is configured |
+//! | [`phases`] | what is done about each state of our own broker, in each phase of `up` |
 //! | [`services`] | the services as tasks of one process: started, watched, stopped in order |
 //! | [`closed`] | what is answered while they do not run |
 //! | [`ready`] | what is said once all is up |
@@ -17,6 +18,7 @@
 
 mod closed;
 mod kafka;
+mod phases;
 mod place;
 mod power_loss;
 mod ready;
@@ -33,7 +35,7 @@ use hooklog_ingest::Source;
 use hooklog_log::provision::Provisioned;
 use tokio_util::sync::CancellationToken;
 
-use crate::room;
+use crate::room::{self, Shortages};
 use crate::settings::{self, Common, Settings};
 use crate::signals;
 
@@ -120,66 +122,113 @@ impl House<'_> {
         running: &mut Option<Services>,
     ) -> anyhow::Result<()> {
         let mut closed = Closed::serve(&listeners, self.sources, "it is starting")?;
+        let mut shortages = Shortages::default();
         loop {
-            let Some(topics) = self.opened(cluster, &closed.why()).await? else { return Ok(()) };
-            let Some(cluster) = cluster.as_ref() else { return Ok(()) };
+            let why = closed.why();
+            let topics = closed.during(self.cancel, self.opened(cluster, &mut shortages, &why)).await?;
+            let (Some(topics), Some(cluster)) = (topics, cluster.as_ref()) else { return Ok(()) };
             let services = running.insert(Services::new(&listeners, cluster.states())?);
-            let started =
-                services.start(self.roles, self.settings, self.place, cluster, &topics, self.sources, &listeners);
-            let ended = match started {
-                Ok(()) => {
-                    closed.open().await?;
-                    services.live(cluster, self.place, self.cancel, self.ready).await
-                }
-                Err(error) => Err(error),
-            };
-            let why = match ended {
+            let began = Instant::now();
+            let (why, pause) = match self.serve(services, cluster, &topics, &listeners, closed).await {
                 Ok(Ended::Told) => return Ok(()),
-                Ok(Ended::Unsound(why)) => why,
-                Err(error) if room::is_want_of_room(error.as_ref()) => crate::exit::told(&error),
+                Ok(Ended::Unsound(why)) => (why, None),
+                Err(error) if room::is_want_of_room(error.as_ref()) => {
+                    (crate::exit::told(&error), Some(shortages.one_more(began.elapsed())))
+                }
                 Err(error) => return Err(error),
             };
             tracing::error!("the services are stopped, and started again once that is over: {why}");
             closed = Closed::serve(&listeners, self.sources, &why)?;
-            let told = closed.why();
-            if let Some(services) = running.take() {
-                tokio::select! {
-                    () = services.pause(self.cancel, SERVICES, || cluster.go_on()) => {}
-                    never = cluster.tell(&told) => match never {},
-                }
+            let why = closed.why();
+            let is_over = closed.during(self.cancel, self.pause(cluster, running.take(), pause, &why)).await?;
+            if !is_over {
+                return Ok(());
             }
         }
     }
 
-    /// A cluster whose log is whole, and its topics; `None` where the process is to stop.
-    async fn opened(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
-        let directories = self.place.directories();
+    /// The services run until they are to stop, or one of them ends.
+    async fn serve(
+        &self,
+        services: &mut Services,
+        cluster: &Cluster,
+        topics: &Provisioned,
+        listeners: &Listeners,
+        closed: Closed,
+    ) -> anyhow::Result<Ended> {
+        services.start(self.roles, self.settings, self.place, cluster, topics, self.sources, listeners)?;
+        closed.open().await?;
+        services.live(cluster, self.place, self.cancel, self.ready).await
+    }
+
+    /// Stops the services; where they ended for want of room, waits then for so long, and for room. False where the process
+    /// is to stop, or no broker comes any more.
+    async fn pause(
+        &self,
+        cluster: &Cluster,
+        services: Option<Services>,
+        pause: Option<Duration>,
+        why: &Why,
+    ) -> anyhow::Result<bool> {
+        if let Some(services) = services {
+            services.pause(self.cancel, SERVICES, |phase| cluster.attend(phase, why)).await;
+        }
+        let Some(pause) = pause else { return Ok(true) };
+        Ok(cluster.unless_given_up(why, self.wait_for_room(pause, why)).await.unwrap_or(false))
+    }
+
+    /// A cluster whose log is whole, and its topics; `None` where the process is to stop, or no broker comes any more.
+    async fn opened(
+        &self,
+        cluster: &mut Option<Cluster>,
+        shortages: &mut Shortages,
+        why: &Why,
+    ) -> anyhow::Result<Option<Provisioned>> {
         loop {
-            let opened = self.open(cluster, why).await;
-            match opened {
-                Err(error) if room::is_want_of_room(error.as_ref()) => {
-                    tracing::error!("nothing can be started: {}", crate::exit::told(&error));
-                    tokio::time::sleep(LOOK).await;
-                    if !wait_for_room(&directories, why, self.cancel).await {
-                        return Ok(None);
-                    }
-                }
+            let error = match self.open(cluster, why).await {
+                Err(error) if room::is_want_of_room(error.as_ref()) => error,
                 opened => return opened,
+            };
+            tracing::error!("nothing can be started: {}", crate::exit::told(&error));
+            why.is(crate::exit::told(&error));
+            let waiting = self.wait_for_room(shortages.one_more(Duration::ZERO), why);
+            let is_over = match cluster {
+                Some(cluster) => cluster.unless_given_up(why, waiting).await,
+                None => Some(waiting.await),
+            };
+            if is_over != Some(true) {
+                return Ok(None);
             }
         }
+    }
+
+    /// After an end for want of room; false where the process is to stop.
+    async fn wait_for_room(&self, pause: Duration, why: &Why) -> bool {
+        tokio::select! {
+            () = self.cancel.cancelled() => return false,
+            () = tokio::time::sleep(pause) => {}
+        }
+        wait_for_room(&self.place.directories(), why, self.cancel).await
     }
 
     async fn open(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
         // A broker of ours that died of a full disk is looked at first: that the disk is full may be all that tells of it.
         let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
-        if !starts_broker && !wait_for_room(&self.place.full_directories(), why, self.cancel).await {
+        let full = if starts_broker { Vec::new() } else { self.place.full_directories() };
+        let there_is_room = wait_for_room(&full, why, self.cancel);
+        let there_is_room = match cluster.as_ref() {
+            Some(cluster) => cluster.unless_given_up(why, there_is_room).await,
+            None => Some(there_is_room.await),
+        };
+        if there_is_room != Some(true) {
             return Ok(None);
         }
         if cluster.is_none() {
             *cluster = kafka::reach(self.settings, self.place, why, self.cancel).await?;
         }
         let Some(cluster) = cluster else { return Ok(None) };
-        let topics = cluster.provide(self.roles, self.settings, self.place, why, self.cancel).await?;
+        let provide = cluster.provide(self.roles, self.settings, self.place, why, self.cancel);
+        let topics = cluster.unless_given_up(why, provide).await.transpose()?.flatten();
         for warning in topics.iter().flat_map(|topics| &topics.warnings) {
             tracing::warn!("{warning}");
         }
