@@ -47,6 +47,16 @@ impl Disk {
     }
 }
 
+impl Full {
+    /// Gives back so much, and fills it no more.
+    fn leave(&mut self, free: u64) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.filling.take().unwrap().join().unwrap();
+        let file = File::options().write(true).open(&self.path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - free).unwrap();
+    }
+}
+
 /// The disk is full while this lives.
 struct Full {
     path: PathBuf,
@@ -149,6 +159,36 @@ fn while_the_disk_is_full_webhooks_get_503_and_with_room_it_goes_on_by_itself() 
         assert!(pid.is_alive() && !site.data_dir().join("broker/power-loss").exists(), "its log was not checked");
         drop(load);
     }
+    each_once(&site, &up);
+    up.views_follow();
+    assert!(up.program.stop().success());
+}
+
+/// Too little was free for the views; somewhat more may be too little again, so nothing is tried with it.
+#[test]
+fn services_that_ended_for_want_of_room_wait_until_there_is_enough_of_it() {
+    let site = Site::alone(HOOKLOG);
+    let Some(disk) = Disk::at(&site.data_dir().join("projector"), "size=200m") else { return no_root() };
+    let up = site.up();
+    fs::copy(site.data_dir().join("secrets/stripe"), site.file("secret")).unwrap();
+    let (query, pid, broker) = (up.address("query"), up.program.process().clone(), up.broker());
+    let load = Load::on(&site, &up, 3);
+    wait_until("webhooks are acknowledged", || (acked(&site).len() >= 100).then_some(()));
+    let mut full = disk.fill();
+    let free = |up: &Up| -> Option<u64> {
+        let body = up.get("/readyz").json();
+        let (_, rest) = body["reasons"][0].as_str()?.split_once("is full: ")?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    wait_until("the services end of it", || free(&up).filter(|free| *free < 16));
+    full.leave(40 << 20);
+    wait_until("that is not enough", || free(&up).filter(|free| (16..64).contains(free)));
+    let asked: Vec<_> = (0..20).map(|_| status(query, "/readyz")).collect();
+    assert!(asked.iter().all(|status| *status == Some(503)), "{asked:?}");
+    drop(full);
+    wait_until("it is ready again", || (status(query, "/readyz") == Some(200)).then_some(()));
+    assert!(pid.is_alive() && broker.is_alive(), "the broker had another disk");
+    drop(load);
     each_once(&site, &up);
     up.views_follow();
     assert!(up.program.stop().success());
