@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`roles`] | which services a command runs, and the flags that they take |
 //! | [`place`] | the directories, their locks, the instance's id and the source's secret |
+//! | [`house`] | no service runs, or all do, in turn |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
 //! | [`window`] | the dedup window that is recorded, and the one that is configured |
@@ -17,6 +18,7 @@
 //! again when it is. The addresses stay bound over all that.
 
 mod closed;
+mod house;
 mod kafka;
 mod phases;
 mod place;
@@ -26,16 +28,11 @@ mod roles;
 mod services;
 mod window;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use hooklog_ingest::Source;
-use hooklog_log::provision::Provisioned;
-use tokio_util::sync::CancellationToken;
 
-use crate::room::{self, Shortages};
 use crate::settings::{self, Common, Settings};
 use crate::signals;
 
@@ -43,11 +40,10 @@ pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles}
 pub(crate) use services::Standing;
 pub(crate) use window::OtherWindow;
 
-use closed::{Closed, Why};
-use kafka::Cluster;
+use house::House;
 use place::Place;
 use ready::Ready;
-use services::{Ended, Listeners, Services};
+use services::Listeners;
 
 /// From the signal to the end of the process ...
 const STOP: Duration = Duration::from_secs(10);
@@ -55,10 +51,6 @@ const STOP: Duration = Duration::from_secs(10);
 const SERVICES: Duration = Duration::from_secs(5);
 /// ... and the rest this much: a broker that had to be killed, threads that are left.
 const REST: Duration = Duration::from_secs(1);
-/// Between two looks at a full disk, and between two lines about it.
-const LOOK: Duration = Duration::from_millis(500);
-const TELL: Duration = Duration::from_secs(10);
-
 /// Runs `roles` until a signal, or until one of them ends. Makes its own runtime.
 pub(crate) fn run(roles: Roles, common: &Common) -> anyhow::Result<ExitCode> {
     let resolved = settings::load(&roles.flags(common));
@@ -101,156 +93,6 @@ fn first(outcomes: impl IntoIterator<Item = anyhow::Result<()>>) -> anyhow::Resu
     let first = errors.next();
     errors.for_each(|also| tracing::error!("{}", crate::exit::told(&also)));
     first.map_or(Ok(()), Err)
-}
-
-/// What a process is made of, before its services.
-struct House<'a> {
-    roles: &'a Roles,
-    settings: &'a Settings,
-    place: &'a Place,
-    sources: &'a [Source],
-    cancel: &'a CancellationToken,
-    ready: &'a Ready,
-}
-
-impl House<'_> {
-    /// Until it is to stop; what runs then is in `cluster` and `services`. The addresses are given up before.
-    async fn live(
-        &self,
-        listeners: Listeners,
-        cluster: &mut Option<Cluster>,
-        running: &mut Option<Services>,
-    ) -> anyhow::Result<()> {
-        let mut closed = Closed::serve(&listeners, self.sources, "it is starting")?;
-        let mut shortages = Shortages::default();
-        loop {
-            let why = closed.why();
-            let topics = closed.during(self.cancel, self.opened(cluster, &mut shortages, &why)).await?;
-            let (Some(topics), Some(cluster)) = (topics, cluster.as_ref()) else { return Ok(()) };
-            let services = running.insert(Services::new(&listeners, cluster.states())?);
-            let began = Instant::now();
-            let (why, pause) = match self.serve(services, cluster, &topics, &listeners, closed).await {
-                Ok(Ended::Told) => return Ok(()),
-                Ok(Ended::Unsound(why)) => (why, None),
-                Err(error) if room::is_want_of_room(error.as_ref()) => {
-                    (crate::exit::told(&error), Some(shortages.one_more(began.elapsed())))
-                }
-                Err(error) => return Err(error),
-            };
-            tracing::error!("the services are stopped, and started again once that is over: {why}");
-            closed = Closed::serve(&listeners, self.sources, &why)?;
-            let why = closed.why();
-            let is_over = closed.during(self.cancel, self.pause(cluster, running.take(), pause, &why)).await?;
-            if !is_over {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The services run until they are to stop, or one of them ends.
-    async fn serve(
-        &self,
-        services: &mut Services,
-        cluster: &Cluster,
-        topics: &Provisioned,
-        listeners: &Listeners,
-        closed: Closed,
-    ) -> anyhow::Result<Ended> {
-        services.start(self.roles, self.settings, self.place, cluster, topics, self.sources, listeners)?;
-        closed.open().await?;
-        services.live(cluster, self.place, self.cancel, self.ready).await
-    }
-
-    /// Stops the services; where they ended for want of room, waits then for so long, and for room. False where the process
-    /// is to stop, or no broker comes any more.
-    async fn pause(
-        &self,
-        cluster: &Cluster,
-        services: Option<Services>,
-        pause: Option<Duration>,
-        why: &Why,
-    ) -> anyhow::Result<bool> {
-        if let Some(services) = services {
-            services.pause(self.cancel, SERVICES, |phase| cluster.attend(phase, why)).await;
-        }
-        let Some(pause) = pause else { return Ok(true) };
-        Ok(cluster.unless_given_up(why, self.wait_for_room(pause, why)).await.unwrap_or(false))
-    }
-
-    /// A cluster whose log is whole, and its topics; `None` where the process is to stop, or no broker comes any more.
-    async fn opened(
-        &self,
-        cluster: &mut Option<Cluster>,
-        shortages: &mut Shortages,
-        why: &Why,
-    ) -> anyhow::Result<Option<Provisioned>> {
-        loop {
-            let error = match self.open(cluster, why).await {
-                Err(error) if room::is_want_of_room(error.as_ref()) => error,
-                opened => return opened,
-            };
-            tracing::error!("nothing can be started: {}", crate::exit::told(&error));
-            why.is(crate::exit::told(&error));
-            let waiting = self.wait_for_room(shortages.one_more(Duration::ZERO), why);
-            let is_over = match cluster {
-                Some(cluster) => cluster.unless_given_up(why, waiting).await,
-                None => Some(waiting.await),
-            };
-            if is_over != Some(true) {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// After an end for want of room; false where the process is to stop.
-    async fn wait_for_room(&self, pause: Duration, why: &Why) -> bool {
-        tokio::select! {
-            () = self.cancel.cancelled() => return false,
-            () = tokio::time::sleep(pause) => {}
-        }
-        wait_for_room(&self.place.directories(), why, self.cancel).await
-    }
-
-    async fn open(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
-        // A broker of ours that died of a full disk is looked at first: that the disk is full may be all that tells of it.
-        let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
-        let full = if starts_broker { Vec::new() } else { self.place.full_directories() };
-        let there_is_room = wait_for_room(&full, why, self.cancel);
-        let there_is_room = match cluster.as_ref() {
-            Some(cluster) => cluster.unless_given_up(why, there_is_room).await,
-            None => Some(there_is_room.await),
-        };
-        if there_is_room != Some(true) {
-            return Ok(None);
-        }
-        if cluster.is_none() {
-            *cluster = kafka::reach(self.settings, self.place, why, self.cancel).await?;
-        }
-        let Some(cluster) = cluster else { return Ok(None) };
-        let provide = cluster.provide(self.roles, self.settings, self.place, why, self.cancel);
-        let topics = cluster.unless_given_up(why, provide).await.transpose()?.flatten();
-        for warning in topics.iter().flat_map(|topics| &topics.warnings) {
-            tracing::warn!("{warning}");
-        }
-        Ok(topics)
-    }
-}
-
-/// Waits until the disks of these directories have room; false where the process is to stop.
-async fn wait_for_room(directories: &[&Path], why: &Why, cancel: &CancellationToken) -> bool {
-    let mut told: Option<Instant> = None;
-    while let Some(full) = room::wanting_any(directories.iter().copied()) {
-        if told.is_none_or(|told| told.elapsed() >= TELL) {
-            told = Some(Instant::now());
-            tracing::error!("{full}");
-        }
-        why.is(full.to_string());
-        tokio::select! {
-            () = cancel.cancelled() => return false,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-    !cancel.is_cancelled()
 }
 
 #[cfg(test)]

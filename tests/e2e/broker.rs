@@ -240,8 +240,10 @@ fn a_broker_that_dies_three_times_in_a_minute_is_given_up_with_the_name_of_its_l
 
 /// What Kafka says where its disk refuses an append; then it ends.
 fn fail_to_append(place: &Place) {
-    let mut log = fs::OpenOptions::new().append(true).open(place.data_dir().join("broker/logs/server.log")).unwrap();
-    log.write_all(b"ERROR Error while appending records to hooklog.raw-0 in dir kafka\n").unwrap();
+    let log = place.data_dir().join("broker/logs/server.log");
+    let mut log = fs::OpenOptions::new().append(true).open(log).expect("the broker has a log");
+    let said = b"ERROR Error while appending records to hooklog.raw-0 in dir kafka\n";
+    log.write_all(said).expect("it can be written");
     place.broker().kill();
 }
 

@@ -1,5 +1,6 @@
 //! The cluster: a given one, a running `up`'s, or our own broker. Whatever keeps it from answering is waited for.
 
+mod again;
 mod provide;
 
 use std::path::PathBuf;
