@@ -22,12 +22,23 @@ impl Services {
         attend: impl Fn(Phase) -> A,
     ) {
         self.stop.cancel();
-        let ingest = async {
-            let _ = tokio::time::timeout(within, self.join(|_| false)).await;
-            self.join(|left| !left.contains(&INGEST)).await;
+        // One deadline for all of it, from whichever comes first.
+        let over = cancel.child_token();
+        let all = async {
+            let ingest = async {
+                let _ = tokio::time::timeout(within, self.join(|_| false)).await;
+                self.join(|left| !left.contains(&INGEST)).await;
+            };
+            attended(ingest, attend(Phase::Stopping), &over).await;
+            attended(self.join(|_| false), attend(Phase::Draining), &over).await;
         };
-        if until(ingest, cancel, within, attend(Phase::Stopping)).await {
-            until(self.join(|_| false), cancel, within, attend(Phase::Draining)).await;
+        let deadline = async {
+            over.cancelled().await;
+            tokio::time::sleep(within).await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = deadline => {}
         }
     }
 
@@ -60,23 +71,16 @@ impl Services {
     }
 }
 
-/// Whether `work` was done: once the process is to stop, or what `attended` attends to is over, it has `within`.
-async fn until(
-    work: impl Future<Output = ()>,
-    cancel: &CancellationToken,
-    within: Duration,
-    attended: impl Future<Output = ()>,
-) -> bool {
-    let deadline = async {
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = attended => {}
-        }
-        tokio::time::sleep(within).await;
+/// Until `work` is done. Where `attend` ends before that, it is `over`.
+async fn attended(work: impl Future<Output = ()>, attend: impl Future<Output = ()>, over: &CancellationToken) {
+    let attend = async {
+        attend.await;
+        over.cancel();
+        std::future::pending().await
     };
     tokio::select! {
-        () = work => true,
-        () = deadline => false,
+        () = work => {}
+        () = attend => {}
     }
 }
 
@@ -182,5 +186,21 @@ mod tests {
             assert!(is_left(false, true, has_ingest_ended).await, "the process is to stop");
             assert!(!is_left(false, false, has_ingest_ended).await, "nothing may run on beside a check");
         }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_to_stop_waits_once_for_all_of_it_however_late_ingest_ends() {
+        let (end, broker, why) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Why::of("it stops"));
+        let (_announce, states) = watch::channel(State::Running { pid: 1 });
+        let (cancel, within, began) = (CancellationToken::new(), Duration::from_secs(2), tokio::time::Instant::now());
+        cancel.cancel();
+        let attend = |phase| phases::attend(phase, Some(states.clone()), &why, || {});
+        let paused = ingest_and_processor(&end, false, &broker).pause(&cancel, within, attend);
+        let late = async {
+            tokio::time::sleep(within * 4 / 5).await;
+            end.notify_one();
+        };
+        tokio::join!(paused, late);
+        assert!(began.elapsed() < within * 3 / 2, "{:?}", began.elapsed());
     }
 }
