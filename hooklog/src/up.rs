@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`roles`] | which services a command runs, and the flags that they take |
 //! | [`place`] | the directories, their locks, the instance's id and the source's secret |
+//! | [`house`] | no service runs, or all do, in turn |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
 //! | [`window`] | the dedup window that is recorded, and the one that is configured |
+//! | [`phases`] | what is done about each state of our own broker, in each phase of `up` |
 //! | [`services`] | the services as tasks of one process: started, watched, stopped in order |
 //! | [`closed`] | what is answered while they do not run |
 //! | [`ready`] | what is said once all is up |
@@ -16,7 +18,9 @@
 //! again when it is. The addresses stay bound over all that.
 
 mod closed;
+mod house;
 mod kafka;
+mod phases;
 mod place;
 mod power_loss;
 mod ready;
@@ -24,16 +28,11 @@ mod roles;
 mod services;
 mod window;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use hooklog_ingest::Source;
-use hooklog_log::provision::Provisioned;
-use tokio_util::sync::CancellationToken;
 
-use crate::room;
 use crate::settings::{self, Common, Settings};
 use crate::signals;
 
@@ -41,11 +40,10 @@ pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles}
 pub(crate) use services::Standing;
 pub(crate) use window::OtherWindow;
 
-use closed::{Closed, Why};
-use kafka::Cluster;
+use house::House;
 use place::Place;
 use ready::Ready;
-use services::{Ended, Listeners, Services};
+use services::Listeners;
 
 /// From the signal to the end of the process ...
 const STOP: Duration = Duration::from_secs(10);
@@ -53,10 +51,6 @@ const STOP: Duration = Duration::from_secs(10);
 const SERVICES: Duration = Duration::from_secs(5);
 /// ... and the rest this much: a broker that had to be killed, threads that are left.
 const REST: Duration = Duration::from_secs(1);
-/// Between two looks at a full disk, and between two lines about it.
-const LOOK: Duration = Duration::from_millis(500);
-const TELL: Duration = Duration::from_secs(10);
-
 /// Runs `roles` until a signal, or until one of them ends. Makes its own runtime.
 pub(crate) fn run(roles: Roles, common: &Common) -> anyhow::Result<ExitCode> {
     let resolved = settings::load(&roles.flags(common));
@@ -99,109 +93,6 @@ fn first(outcomes: impl IntoIterator<Item = anyhow::Result<()>>) -> anyhow::Resu
     let first = errors.next();
     errors.for_each(|also| tracing::error!("{}", crate::exit::told(&also)));
     first.map_or(Ok(()), Err)
-}
-
-/// What a process is made of, before its services.
-struct House<'a> {
-    roles: &'a Roles,
-    settings: &'a Settings,
-    place: &'a Place,
-    sources: &'a [Source],
-    cancel: &'a CancellationToken,
-    ready: &'a Ready,
-}
-
-impl House<'_> {
-    /// Until it is to stop; what runs then is in `cluster` and `services`. The addresses are given up before.
-    async fn live(
-        &self,
-        listeners: Listeners,
-        cluster: &mut Option<Cluster>,
-        running: &mut Option<Services>,
-    ) -> anyhow::Result<()> {
-        let mut closed = Closed::serve(&listeners, self.sources, "it is starting")?;
-        loop {
-            let Some(topics) = self.opened(cluster, &closed.why()).await? else { return Ok(()) };
-            let Some(cluster) = cluster.as_ref() else { return Ok(()) };
-            let services = running.insert(Services::new(&listeners, cluster.states())?);
-            let started =
-                services.start(self.roles, self.settings, self.place, cluster, &topics, self.sources, &listeners);
-            let ended = match started {
-                Ok(()) => {
-                    closed.open().await?;
-                    services.live(cluster, self.place, self.cancel, self.ready).await
-                }
-                Err(error) => Err(error),
-            };
-            let why = match ended {
-                Ok(Ended::Told) => return Ok(()),
-                Ok(Ended::Unsound(why)) => why,
-                Err(error) if room::is_want_of_room(error.as_ref()) => crate::exit::told(&error),
-                Err(error) => return Err(error),
-            };
-            tracing::error!("the services are stopped, and started again once that is over: {why}");
-            closed = Closed::serve(&listeners, self.sources, &why)?;
-            let told = closed.why();
-            if let Some(services) = running.take() {
-                tokio::select! {
-                    () = services.pause(self.cancel, SERVICES, || cluster.go_on()) => {}
-                    never = cluster.tell(&told) => match never {},
-                }
-            }
-        }
-    }
-
-    /// A cluster whose log is whole, and its topics; `None` where the process is to stop.
-    async fn opened(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
-        let directories = self.place.directories();
-        loop {
-            let opened = self.open(cluster, why).await;
-            match opened {
-                Err(error) if room::is_want_of_room(error.as_ref()) => {
-                    tracing::error!("nothing can be started: {}", crate::exit::told(&error));
-                    tokio::time::sleep(LOOK).await;
-                    if !wait_for_room(&directories, why, self.cancel).await {
-                        return Ok(None);
-                    }
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    async fn open(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
-        // A broker of ours that died of a full disk is looked at first: that the disk is full may be all that tells of it.
-        let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
-        if !starts_broker && !wait_for_room(&self.place.full_directories(), why, self.cancel).await {
-            return Ok(None);
-        }
-        if cluster.is_none() {
-            *cluster = kafka::reach(self.settings, self.place, why, self.cancel).await?;
-        }
-        let Some(cluster) = cluster else { return Ok(None) };
-        let topics = cluster.provide(self.roles, self.settings, self.place, why, self.cancel).await?;
-        for warning in topics.iter().flat_map(|topics| &topics.warnings) {
-            tracing::warn!("{warning}");
-        }
-        Ok(topics)
-    }
-}
-
-/// Waits until the disks of these directories have room; false where the process is to stop.
-async fn wait_for_room(directories: &[&Path], why: &Why, cancel: &CancellationToken) -> bool {
-    let mut told: Option<Instant> = None;
-    while let Some(full) = room::wanting_any(directories.iter().copied()) {
-        if told.is_none_or(|told| told.elapsed() >= TELL) {
-            told = Some(Instant::now());
-            tracing::error!("{full}");
-        }
-        why.is(full.to_string());
-        tokio::select! {
-            () = cancel.cancelled() => return false,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-    !cancel.is_cancelled()
 }
 
 #[cfg(test)]

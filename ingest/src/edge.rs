@@ -6,6 +6,7 @@ mod health;
 mod listen;
 #[cfg(test)]
 mod tests;
+mod unavailable;
 mod webhook;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::source::Sources;
 use crate::writer::Appender;
 
 pub(crate) use listen::listen;
+use unavailable::Unavailable;
 
 /// What every request needs.
 pub(crate) struct App {
@@ -28,12 +30,13 @@ pub(crate) struct App {
     limits: Limits,
     /// Room for bodies, in KiB.
     room: Arc<Semaphore>,
+    unavailable: Unavailable,
 }
 
 impl App {
     pub(crate) fn new(sources: Sources, appender: Appender, limits: Limits) -> App {
         let room = Arc::new(Semaphore::new(body::kib(limits.bodies_bytes)));
-        App { sources, appender, limits, room }
+        App { sources, appender, limits, room, unavailable: Unavailable::new() }
     }
 }
 

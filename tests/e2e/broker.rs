@@ -8,6 +8,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -235,6 +236,43 @@ fn a_broker_that_dies_three_times_in_a_minute_is_given_up_with_the_name_of_its_l
     assert_eq!(end.code, Some(3), "{}", end.stderr);
     assert!(end.stderr.contains("died 3 times"), "{}", end.stderr);
     assert!(end.stderr.contains("broker/logs/server.log"), "{}", end.stderr);
+}
+
+/// What Kafka says where its disk refuses an append; then it ends.
+fn fail_to_append(place: &Place) {
+    let log = place.data_dir().join("broker/logs/server.log");
+    let mut log = fs::OpenOptions::new().append(true).open(log).expect("the broker has a log");
+    let said = b"ERROR Error while appending records to hooklog.raw-0 in dir kafka\n";
+    log.write_all(said).expect("it can be written");
+    place.broker().kill();
+}
+
+#[test]
+fn a_broker_whose_append_failed_is_not_started_again_beside_others_that_use_its_log() {
+    let place = Place::new();
+    let program = place.start();
+    fail_to_append(&place);
+    let end = program.ended();
+    assert_eq!(end.code, Some(3), "{}", end.stderr);
+    assert!(end.stderr.contains("hooklog up"), "it names no way out: {}", end.stderr);
+    assert!(place.data_dir().join("broker/power-loss").exists(), "nobody would check its log");
+    assert_eq!(place.processes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_broker_that_is_given_up_after_a_failed_append_leaves_the_mark_of_that() {
+    let place = Place::new();
+    let program = place.start();
+    for _ in 0..2 {
+        let broker = place.broker();
+        broker.kill();
+        wait_for_another_broker(&place, &broker);
+    }
+    fail_to_append(&place);
+    let end = program.ended();
+    assert_eq!(end.code, Some(3), "{}", end.stderr);
+    assert!(end.stderr.contains("died 3 times"), "{}", end.stderr);
+    assert!(place.data_dir().join("broker/power-loss").exists(), "nobody would check its log");
 }
 
 #[test]

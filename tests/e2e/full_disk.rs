@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hooklog_test_support::{Site, Up, http, wait_until};
 
@@ -151,6 +152,37 @@ fn while_the_disk_is_full_webhooks_get_503_and_with_room_it_goes_on_by_itself() 
     each_once(&site, &up);
     up.views_follow();
     assert!(up.program.stop().success());
+}
+
+/// A file system without inodes: bytes are free, so no look at the disk shows what is wanted.
+#[test]
+fn services_that_end_for_want_of_room_at_once_are_started_again_after_longer_and_longer_pauses() {
+    let site = Site::alone(HOOKLOG);
+    // For the directory, its lock, and no view.
+    let views = site.data_dir().join("projector");
+    let Some(_disk) = Disk::at(&views, "size=200m,nr_inodes=3") else { return no_root() };
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let log = site.file("log");
+    let mut command =
+        site.command(&["up", "--ingest-addr", &address, "--query-addr", "127.0.0.1:0", "--kafka-port", "0"]);
+    let mut up = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let ends = || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| line.contains(" ERROR ") && line.contains("No space left")).count()
+    };
+    wait_until("the services end", || (ends() >= 1).then_some(()));
+    let began = Instant::now();
+    wait_until("they ended once more, and again", || (ends() >= 4).then_some(()));
+    // The pauses between are 1, 2 and 4 s.
+    assert!(began.elapsed() > Duration::from_secs(6), "{} ends within {:?}", ends(), began.elapsed());
+    let url = format!("http://{address}");
+    assert_eq!((status(&url, "/healthz"), status(&url, "/readyz")), (Some(200), Some(503)));
+    let remounted = Command::new("mount").args(["-o", "remount,nr_inodes=100000"]).arg(&views).status().unwrap();
+    assert!(remounted.success());
+    wait_until("it is ready", || (status(&url, "/readyz") == Some(200)).then_some(()));
+    assert!(up.try_wait().unwrap().is_none());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&up), rustix::process::Signal::TERM).unwrap();
+    assert!(up.wait().unwrap().success());
 }
 
 #[test]

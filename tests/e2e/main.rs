@@ -15,6 +15,7 @@ mod conflicts;
 mod crash;
 mod damage;
 mod engine;
+mod failed_appends;
 mod fenced;
 mod foreign_reader;
 mod full_disk;

@@ -6,7 +6,6 @@ use super::jars::wait_for_turn;
 use super::java::{Archive, Java};
 use super::launch::launch;
 use super::layout::Layout;
-use super::settings::Session;
 use super::{Error, VERSION, child, format, orphan};
 use std::fs::{self, File};
 use std::io;
@@ -53,7 +52,7 @@ fn make(java: &Java, scratch: &Path, cancel: &CancellationToken) -> Result<PathB
     let java = java.clone().with_archive(Archive::Make(archive.clone()));
     let cluster_id = format::id_text(rand::random());
     format::format(&java, &layout, &cluster_id, cancel)?;
-    let mut launched = launch(&java, &layout, (0, Session::Long), &cluster_id, cancel)?;
+    let mut launched = launch(&java, &layout, 0, &cluster_id, cancel)?;
     // It writes the archive before it ends, which takes its time; whoever stops does not wait for that.
     launched.record.process.ask_to_end().map_err(Error::io("end the broker of", scratch))?;
     child::outcome(&mut launched.child, MAY_TAKE, cancel)?;

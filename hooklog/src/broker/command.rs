@@ -101,8 +101,8 @@ async fn follow(watch: &Watch, data: &DataDir, address: &str, cancel: &Cancellat
             // Who cannot find this broker is told so; that ends no broker.
             State::Running { pid } => publish(data, address, pid).unwrap_or_else(|error| tracing::warn!("{error:#}")),
             State::Restarting { .. } => {}
-            // Its log is marked: the next `hooklog up` checks it.
-            State::Unsound { .. } => watch.go_on(),
+            // Others would go on acknowledging what they write behind the loss. Its log is marked, and the check is `up`'s.
+            State::Unsound { why } => return Err(super::Error::Unsound { reason: why }.into()),
             State::GaveUp => return Ok(()),
         }
     }

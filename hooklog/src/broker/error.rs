@@ -57,6 +57,11 @@ pub(crate) enum Error {
     )]
     GaveUp { deaths: usize, reason: String, log: PathBuf },
     #[error(
+        "Apache Kafka died, perhaps while it wrote ({reason}), so its topics may have lost different tails: nothing may use its \
+         log before that was checked. Start `hooklog up`, which does that first"
+    )]
+    Unsound { reason: String },
+    #[error(
         "process {pid}, an Apache Kafka of this data directory, cannot be ended: {source}. End it yourself, then start again"
     )]
     CannotEnd { pid: i32, source: io::Error },

@@ -37,7 +37,7 @@ fn is_needed(registration: Option<Registration>) -> bool {
 /// over, so that must be short.
 pub(super) fn fence(java: &Java, layout: &Layout, cancel: &CancellationToken) -> Result<Session, Error> {
     let mut log = MetadataLog::of(&layout.kafka());
-    if !is_needed(log.look(NODE)?) {
+    if !is_needed(log.look(NODE)) {
         return Ok(Session::Long);
     }
     let began = Instant::now();
@@ -83,7 +83,7 @@ fn wait(
 ) -> Result<(), Error> {
     let began = Instant::now();
     loop {
-        let registration = log.look(NODE)?;
+        let registration = log.look(NODE);
         let may_take = if registration.is_some() { MAY_TAKE } else { UNTOLD };
         if !is_needed(registration) {
             return Ok(());

@@ -48,6 +48,12 @@ impl Java {
         }
     }
 
+    /// A program in its place.
+    #[cfg(test)]
+    pub(super) fn of(program: PathBuf) -> Self {
+        Self { program, version: String::new(), jars: PathBuf::new(), archive: Archive::Unused }
+    }
+
     pub(super) fn with_jars(self, jars: &Path) -> Self {
         Self { jars: jars.to_owned(), ..self }
     }

@@ -6,7 +6,7 @@ use super::ready::{self, Readiness};
 use super::record::Record;
 use super::said::Said;
 use super::settings::{Ports, Session, server_properties};
-use super::{Error, orphan, port};
+use super::{Error, fencing, orphan, port};
 use crate::process::Identity;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -26,17 +26,19 @@ pub(super) struct Launched {
     pub(super) said: Said,
 }
 
-/// Starts a broker at this port, where 0 takes a free one, with this session.
+/// Starts a broker at this port, where 0 takes a free one.
 pub(super) fn launch(
     java: &Java,
     layout: &Layout,
-    (wanted_port, session): (u16, Session),
+    wanted_port: u16,
     cluster_id: &str,
     cancel: &CancellationToken,
 ) -> Result<Launched, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
+        // For each try: the one before it may have been let in by the controller before it ended.
+        let session = fencing::fence(java, layout, cancel)?;
         let ports = choose(wanted_port)?;
         write_settings(layout, ports, session)?;
         let mut launched = spawn(java, layout, ports, cluster_id)?;
@@ -116,5 +118,70 @@ impl Launched {
             Readiness::Silent => Error::Silent { seconds: MAY_TAKE.as_secs(), log },
             Readiness::Ended | Readiness::Answers => Error::Died { reason: self.said.why(status), log },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::registration::tests::active;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::thread;
+    use std::time::Instant;
+
+    /// Writes down the session of each broker. The first one is let in by its controller and ends once its port is taken; the
+    /// second one ends at once, as does a controller alone.
+    const PROGRAM: &str = "#!/bin/sh\n\
+        for last; do :; done\n\
+        [ $last = server.properties ] || exit 1\n\
+        grep ^broker.session.timeout.ms= $last >> sessions\n\
+        [ -e first ] && exit 1\n\
+        mkdir -p kafka/__cluster_metadata-0\n\
+        cp active kafka/__cluster_metadata-0/00000000000000000000.log\n\
+        touch first\n\
+        while [ ! -e taken ]; do sleep 0.02; done\n\
+        exit 1\n";
+
+    fn java(directory: &Path) -> Java {
+        let program = directory.join("java");
+        fs::write(&program, PROGRAM).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Java::of(program)
+    }
+
+    /// Another program takes the port of the first broker's controller.
+    fn take_port(layout: &Layout) -> TcpListener {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !layout.directory().join("first").exists() {
+            assert!(Instant::now() < until, "the first broker is not started");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let text = fs::read_to_string(layout.properties()).unwrap();
+        let (_, port) = text.split_once("CONTROLLER://127.0.0.1:").unwrap();
+        let port = port.lines().next().unwrap().parse().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        fs::write(layout.directory().join("taken"), "").unwrap();
+        listener
+    }
+
+    #[test]
+    fn each_try_looks_whether_the_broker_of_the_try_before_it_has_to_be_fenced() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        layout.create().unwrap();
+        fs::write(layout.directory().join("active"), active()).unwrap();
+        let java = java(layout.directory());
+        let launched = thread::scope(|scope| {
+            let taken = scope.spawn(|| take_port(&layout));
+            let launched = launch(&java, &layout, 0, "id", &CancellationToken::new());
+            taken.join().map(|_listener| launched)
+        });
+        assert!(matches!(launched, Ok(Err(Error::Died { .. }))));
+        let sessions = fs::read_to_string(layout.directory().join("sessions")).unwrap();
+        let sessions: Vec<_> = sessions.lines().map(|line| line.split_once('=').unwrap().1).collect();
+        // The first one was let in, and this controller cannot fence it: so its session must be a short one.
+        assert_eq!(sessions, ["3600000", "9000"]);
     }
 }

@@ -7,8 +7,7 @@ use super::layout::Layout;
 use super::power::Cause;
 use super::record::{Record, lost_power};
 use super::said::Said;
-use super::settings::Session;
-use super::{Error, PowerLoss, archive, fencing, format, jars, orphan};
+use super::{Error, PowerLoss, archive, format, jars, orphan};
 use crate::process::{self, Ended};
 use crate::room::{self, Full};
 use std::path::PathBuf;
@@ -58,10 +57,10 @@ impl Broker {
         let record = Record::read(&layout)?;
         let boot_id = process::boot_id().map_err(Error::io("read", "/proc".as_ref()))?;
         if lost_power(record.as_ref(), &boot_id) {
-            PowerLoss::note(&layout, Cause::MachineDown)?;
+            PowerLoss::note_once(&layout, Cause::MachineDown)?;
         }
         if record.as_ref().is_some_and(|record| lost_tails(&layout, record)) {
-            PowerLoss::note(&layout, Cause::AppendFailed)?;
+            PowerLoss::note_once(&layout, Cause::AppendFailed)?;
         }
         // Only now: a full disk is the last trace of why that one died.
         has_room(&wanted)?;
@@ -124,7 +123,11 @@ impl Broker {
     pub(super) fn failed(&self, error: &Error) -> Death {
         let is_full = room::is_full(&self.wanted.data_dir) || room::is_want_of_room(error);
         let reason = error.to_string();
-        Death::of(Seen { status: None, said: &reason, is_full }, reason.clone())
+        let death = Death::of(Seen { status: None, said: &reason, is_full }, reason.clone());
+        // The reason is the last of what it said; an append may have failed before that.
+        let record = Record::read(&self.layout).ok().flatten();
+        let lost_tails = record.is_some_and(|record| lost_tails(&self.layout, &record));
+        Death { append_failed: death.append_failed || lost_tails, ..death }
     }
 
     /// Marks it as one whose topics may have lost different tails.
@@ -169,10 +172,7 @@ fn lost_tails(layout: &Layout, record: &Record) -> bool {
 }
 
 fn has_room(wanted: &Wanted) -> Result<(), Error> {
-    match room::is_full(&wanted.data_dir) {
-        true => Err(room::wanting(&wanted.data_dir).map_or(Error::Cancelled, Error::Full)),
-        false => Ok(()),
-    }
+    room::full(&wanted.data_dir).map_or(Ok(()), |full| Err(Error::Full(full)))
 }
 
 fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, Error> {
@@ -183,27 +183,27 @@ fn launch_new(wanted: &Wanted, layout: &Layout, port: u16) -> Result<Launched, E
     let java = Java::find()?;
     let java = java.with_jars(&jars::ensure(&wanted.cache, cancel)?);
     let java = archive::with_archive(java, &wanted.cache, cancel)?;
-    let (cluster_id, session) = match format::cluster_id(layout) {
-        Some(id) => (id, fencing::fence(&java, layout, cancel)?),
+    let cluster_id = match format::cluster_id(layout) {
+        Some(id) => id,
         None => {
             let id = format::id_text(rand::random());
             format::format(&java, layout, &id, cancel)?;
-            (id, Session::Long)
+            id
         }
     };
     PowerLoss::prepare(layout)?;
-    launch(&java, layout, (port, session), &cluster_id, cancel)
+    launch(&java, layout, port, &cluster_id, cancel)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::process::Identity;
     use std::fs;
     use std::process::{Command, Stdio};
 
     /// A broker that ends with `code` by itself, and has written `said` into its log.
-    fn broker(data_dir: &std::path::Path, code: u8, said: &str) -> Broker {
+    pub(in crate::broker) fn broker(data_dir: &std::path::Path, code: u8, said: &str) -> Broker {
         let layout = Layout::new(data_dir);
         layout.create().unwrap();
         let wait = format!("read line; exit {code}");

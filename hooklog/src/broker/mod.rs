@@ -49,7 +49,7 @@ mod watch;
 
 pub(crate) use error::Error;
 pub(crate) use local::{Broker, Wanted};
-pub(crate) use power::PowerLoss;
+pub(crate) use power::{PowerLoss, Settled};
 pub(crate) use watch::{State, Watch};
 
 /// Whether this data directory has a broker of its own, which may be stopped.

@@ -7,7 +7,6 @@
 
 mod bytes;
 
-use super::Error;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -60,17 +59,23 @@ pub(super) struct MetadataLog {
 impl MetadataLog {
     /// Of the node whose `log.dirs` this is.
     pub(super) fn of(log_dirs: &Path) -> Self {
-        let directory = log_dirs.join(TOPIC);
+        Self::at(log_dirs.join(TOPIC))
+    }
+
+    fn at(directory: PathBuf) -> Self {
         Self { directory, read: BTreeMap::new(), from: 0, known: Registration::Absent, is_begun: false }
     }
 
-    /// What it says of the broker `node` now; `None` where that cannot be told.
-    pub(super) fn look(&mut self, node: i32) -> Result<Option<Registration>, Error> {
-        let read = self.begin(node).and_then(|()| self.go_on(node));
-        match read {
-            Ok(()) => Ok(Some(self.known)),
-            Err(error) if error.kind() == ErrorKind::InvalidData => Ok(None),
-            Err(error) => Err(Error::io("read", &self.directory)(error)),
+    /// What it says of the broker `node` now; `None` where that cannot be told, whatever keeps it from being read. The next
+    /// look then begins anew: what was read in part tells nothing.
+    pub(super) fn look(&mut self, node: i32) -> Option<Registration> {
+        match self.begin(node).and_then(|()| self.go_on(node)) {
+            Ok(()) => Some(self.known),
+            Err(error) => {
+                tracing::debug!(%error, "{} cannot be read", self.directory.display());
+                *self = Self::at(std::mem::take(&mut self.directory));
+                None
+            }
         }
     }
 
@@ -236,4 +241,4 @@ fn changed(before: Registration, mut value: Bytes<'_>) -> Result<Registration, M
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

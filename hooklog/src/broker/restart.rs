@@ -23,14 +23,6 @@ pub(super) fn decide(deaths: &[Duration], now: Duration) -> Decision {
     Decision::RestartAfter(FIRST_PAUSE * PAUSE_GROWS_BY.pow(earlier))
 }
 
-/// How long to wait before a broker is started again whose disk was full, for the `times`-th time in a row. Such deaths are
-/// not counted, and nothing is given up: room is what it waits for.
-pub(super) fn after_full(times: u32) -> Duration {
-    const FIRST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(10);
-    FIRST.saturating_mul(1 << times.saturating_sub(1).min(8)).min(LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,12 +52,6 @@ mod tests {
     fn deaths_of_more_than_a_minute_ago_are_forgotten() {
         assert_eq!(decision(&[100, 130, 160]), RestartAfter(Duration::from_secs(1)));
         assert_eq!(decision(&[1, 2, 100]), RestartAfter(Duration::from_millis(250)));
-    }
-
-    #[test]
-    fn a_full_disk_is_waited_for_longer_and_longer_and_never_given_up() {
-        let seconds: Vec<_> = [0, 1, 2, 3, 4, 5, 99, u32::MAX].map(|times| after_full(times).as_secs()).to_vec();
-        assert_eq!(seconds, [1, 1, 2, 4, 8, 10, 10, 10]);
     }
 
     proptest! {

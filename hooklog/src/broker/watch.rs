@@ -4,9 +4,10 @@
 //! acknowledged, until it was checked.
 
 use super::death::Death;
-use super::restart::{Decision, after_full, decide};
+use super::restart::{Decision, decide};
 use super::{Broker, Error};
 use crate::process::Ended;
+use crate::room;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -117,9 +118,15 @@ impl Guard {
     fn revive(&mut self, mut death: Death) -> Result<Result<(), Stopped>, Error> {
         let (mut is_released, mut full_times) = (false, 0);
         loop {
+            // In this order: whoever uses the log knows of it, and it is given up, only when no crash can forget it any more.
+            if death.append_failed
+                && let Err(stopped) = self.mark()
+            {
+                return Ok(Err(stopped));
+            }
             let pause = if death.is_for_want_of_room {
                 full_times += 1;
-                after_full(full_times)
+                room::pause(full_times)
             } else {
                 let now = self.began.elapsed();
                 self.deaths.push(now);
@@ -146,17 +153,13 @@ impl Guard {
     /// Until another one may be started.
     fn wait(&mut self, death: &Death, is_released: &mut bool, pause: Duration) -> Result<(), Stopped> {
         let reason = &death.reason;
-        if death.append_failed {
-            // In this order: whoever uses the log hears of it only when no crash can forget it any more.
-            self.mark()?;
-            if !*is_released {
-                tracing::error!(%reason, "Apache Kafka died, perhaps while it wrote: its log is checked before it is used again");
-                // What was said of an earlier one does not count for this one.
-                self.rest(Duration::ZERO)?;
-                self.announce.send_replace(State::Unsound { why: reason.clone() });
-                self.released()?;
-                *is_released = true;
-            }
+        if death.append_failed && !*is_released {
+            tracing::error!(%reason, "Apache Kafka died, perhaps while it wrote: its log is checked before it is used again");
+            // What was said of an earlier one does not count for this one.
+            self.rest(Duration::ZERO)?;
+            self.announce.send_replace(State::Unsound { why: reason.clone() });
+            self.released()?;
+            *is_released = true;
         }
         tracing::error!(%reason, "Apache Kafka died: starting it again in {} ms", pause.as_millis());
         self.announce
@@ -210,6 +213,35 @@ impl Guard {
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
                 Err(RecvTimeoutError::Disconnected) => return Err(Stopped(GRACE)),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::local::tests::broker;
+    use crate::broker::{PowerLoss, death};
+
+    /// A guard whose broker has died twice just now, and dies once more.
+    fn guard(data_dir: &std::path::Path, code: u8) -> Guard {
+        let (announce, _) = watch::channel(State::Running { pid: 1 });
+        // It would say when to stop.
+        let (orders, ordered) = mpsc::channel();
+        std::mem::forget(orders);
+        let deaths = vec![Duration::ZERO; 2];
+        Guard { broker: broker(data_dir, code, ""), announce, ordered, began: Instant::now(), deaths }
+    }
+
+    #[test]
+    fn the_mark_of_a_failed_append_is_written_before_a_broker_is_given_up() {
+        for (code, is_marked) in [(1, true), (143, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut guard = guard(dir.path(), code);
+            let death: death::Death = guard.broker.death();
+            assert!(matches!(guard.revive(death), Err(Error::GaveUp { deaths: 3, .. })));
+            assert_eq!(*guard.announce.borrow(), State::GaveUp);
+            assert_eq!(PowerLoss::in_data_dir(dir.path()).is_some(), is_marked, "{code}");
         }
     }
 }

@@ -12,7 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use hooklog_ingest::{Source, Standing};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::services::Listeners;
@@ -30,12 +30,17 @@ pub(super) struct Closed {
 pub(super) struct Why(Standing);
 
 impl Why {
+    #[cfg(test)]
+    pub(super) fn of(why: &str) -> Why {
+        Why(Standing::closed(why))
+    }
+
     /// From now on, for this reason.
     pub(super) fn is(&self, why: impl Into<String>) {
         self.0.close(why);
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.0.why_not().unwrap_or_default()
     }
 }
@@ -62,6 +67,25 @@ impl Closed {
         self.why.clone()
     }
 
+    /// Does `work` for as long as it answers. Where that ends by itself, so does the process, by `cancel`, after which `work` comes
+    /// to its own end as at a signal: a sender that is refused a connection learns nothing, and nobody would know.
+    pub(super) async fn during<T>(
+        &mut self,
+        cancel: &CancellationToken,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let mut work = std::pin::pin!(work);
+        let died = tokio::select! {
+            done = &mut work => return done,
+            Some(ended) = self.serving.join_next() => ended,
+        };
+        cancel.cancel();
+        if let Err(also) = work.await {
+            tracing::error!("{}", crate::exit::told(&also));
+        }
+        Err(early(died))
+    }
+
     /// Ends, once what was asked is answered.
     pub(super) async fn open(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
@@ -70,6 +94,16 @@ impl Closed {
         }
         Ok(())
     }
+}
+
+/// What ended before it was told to.
+fn early(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    let cause = match ended {
+        Ok(Ok(())) => anyhow!("nobody told it to"),
+        Ok(Err(error)) => error,
+        Err(died) => anyhow!("{died}"),
+    };
+    cause.context("what answers 503 while no service runs ended, so nobody can be answered: start again")
 }
 
 /// The query address. The fields are those that `/readyz` has when the views are there.
@@ -98,12 +132,48 @@ mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use std::time::Duration;
     use tower::ServiceExt;
 
     async fn ask(why: &Why, path: &str) -> (u16, Value) {
         let response = router(why.clone()).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_slice(&to_bytes(response.into_body(), 1 << 16).await.unwrap()).unwrap())
+    }
+
+    fn answering(task: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Closed {
+        let mut serving = JoinSet::new();
+        serving.spawn(task);
+        // The other address.
+        serving.spawn(std::future::pending());
+        Closed { why: Why::of("it is starting"), stop: CancellationToken::new(), serving }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_whoever_answers_ends_the_process_and_what_it_does_in_order() {
+        let ends: [fn() -> anyhow::Result<()>; 3] = [|| Ok(()), || Err(anyhow!("no listener")), || panic!("a defect")];
+        for end in ends {
+            let (mut closed, cancel) = (answering(async move { end() }), CancellationToken::new());
+            let mut was_ended = false;
+            let work = async {
+                cancel.cancelled().await;
+                was_ended = true;
+                anyhow::Ok(())
+            };
+            let done = tokio::time::timeout(Duration::from_secs(20), closed.during(&cancel, work)).await;
+            assert!(done.expect("its end was not noticed").is_err() && was_ended);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_done_while_it_answers_has_its_own_outcome() {
+        let cancel = CancellationToken::new();
+        let mut closed = answering(std::future::pending());
+        assert_eq!(closed.during(&cancel, async { Ok(7) }).await.unwrap(), 7);
+        assert!(closed.during(&cancel, async { Err::<(), _>(anyhow!("no")) }).await.is_err());
+        let mut nobody = Closed { serving: JoinSet::new(), ..closed };
+        assert_eq!(nobody.during(&cancel, async { Ok(8) }).await.unwrap(), 8, "`process` has no address");
+        assert!(!cancel.is_cancelled());
     }
 
     #[tokio::test]

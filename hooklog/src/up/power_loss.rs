@@ -23,7 +23,7 @@ use hooklog_schemas::NextOffset;
 use hooklog_store::Registry;
 
 use crate::audit::{Counts, Subject, examine};
-use crate::broker::PowerLoss;
+use crate::broker::{PowerLoss, Settled};
 use crate::cluster::Cluster;
 use crate::repair::{self, Group, LostRaw};
 use crate::settings::Settings;
@@ -49,7 +49,7 @@ impl Loss {
     /// Blocks until all is there again, which takes as long as an audit.
     ///
     /// # Errors
-    /// Where the log is not whole afterwards, or Kafka does not answer.
+    /// Where the log is not whole afterwards, or Kafka does not answer. The mark of a failure that came meanwhile stays.
     pub(super) fn look_after(self) -> Result<()> {
         self.announce()?;
         self.begin_views_anew()?;
@@ -67,7 +67,10 @@ impl Loss {
         }
         group.forget_verified()?;
         tracing::info!(emitted, "the log is whole: {} events of {} records", counts.events, counts.raw);
-        Ok(self.mark.settle()?)
+        if self.mark.settle()? == Settled::FailedAgain {
+            tracing::warn!("Apache Kafka failed again while its log was checked: that is checked again");
+        }
+        Ok(())
     }
 
     fn announce(&self) -> Result<()> {

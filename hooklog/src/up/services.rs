@@ -2,43 +2,29 @@
 
 mod listeners;
 mod standing;
+mod start;
+mod stop;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use hooklog_ingest::Source;
-use hooklog_log::provision::Provisioned;
-use hooklog_processor::service as processor;
-use hooklog_projector::Projector;
-use hooklog_schemas::ids::Span;
-use hooklog_store::Registry;
-use hooklog_task::Progress;
-use hooklog_task::pace::Pace;
 use tokio::sync::watch::Receiver;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::kafka::Cluster;
+use super::phases::{Phase, Step, step};
 use super::place::Place;
 use super::ready::Ready;
-use super::roles::Roles;
-use crate::admin;
 use crate::broker;
-use crate::listen;
-use crate::settings::Settings;
 
 pub(super) use listeners::{Addresses, Listeners, url};
 pub(crate) use standing::Standing;
 
-/// What the stores of a process may take for blocks and memtables.
-const STORE_MEMORY: usize = 384 << 20;
 /// Between two looks at what is not ready yet, and between two lines about it.
 const LOOK: Duration = Duration::from_millis(50);
 const TELL: Duration = Duration::from_secs(10);
 const INGEST: &str = "ingest";
-/// How long the services may take to stop before a broker that they may need for it is started again.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Before `run.json` is written again that could not be written.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,8 +40,8 @@ pub(super) enum Ended {
 pub(super) struct Services {
     stop: CancellationToken,
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
-    /// What was started.
-    names: Vec<&'static str>,
+    /// What was started and has not ended.
+    names: Vec<(Id, &'static str)>,
     standing: Standing,
     addresses: Addresses,
 }
@@ -68,116 +54,17 @@ impl Services {
         Ok(Services { stop, running: JoinSet::new(), names: Vec::new(), standing, addresses })
     }
 
-    /// Starts them. Where one cannot be started, those before it run on until they are stopped.
-    #[expect(clippy::too_many_arguments, reason = "all that a process is made of")]
-    pub(super) fn start(
-        &mut self,
-        roles: &Roles,
-        settings: &Settings,
-        place: &Place,
-        cluster: &Cluster,
-        topics: &Provisioned,
-        sources: &[Source],
-        listeners: &Listeners,
-    ) -> anyhow::Result<()> {
-        let registry = Registry::with_memory(STORE_MEMORY);
-        if roles.projects() {
-            // Before anything is counted: what is described to nobody stays without a description.
-            let _ = admin::metrics()?;
-        }
-        if roles.processes() {
-            self.start_processor(settings, place, cluster, topics, &registry)?;
-        }
-        if let Some(listener) = listeners.ingest()? {
-            let config = hooklog_ingest::Config {
-                sources: sources.to_vec(),
-                ..settings.ingest(cluster.connection.clone(), &topics.raw)
-            };
-            let standing = hooklog_ingest::Standing::closed("Kafka has not answered yet");
-            self.standing.ingest = Some(standing.clone());
-            let serve = hooklog_ingest::serve(listener, config, standing, self.stop.clone());
-            self.spawn(INGEST, async { Ok(serve.await?) });
-        }
-        // Last, since it tells of the others.
-        if roles.projects() {
-            self.start_projector(settings, place, cluster, topics, registry, listeners.query()?)?;
-        }
-        Ok(())
+    /// The next one that ends, whatever ended it; nothing, where none is left.
+    async fn ended(&mut self) -> Option<Outcome> {
+        let ended = self.running.join_next_with_id().await?;
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        self.names.retain(|(left, _)| *left != id);
+        Some(ended.map(|(_, outcome)| outcome))
     }
 
-    fn start_processor(
-        &mut self,
-        settings: &Settings,
-        place: &Place,
-        cluster: &Cluster,
-        topics: &Provisioned,
-        registry: &Registry,
-    ) -> anyhow::Result<()> {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let config = processor::Config {
-            connection: cluster.connection.clone(),
-            topics: topics.clone(),
-            window: Span::days(i64::from(settings.dedup_window_days)),
-            directory: place.processor()?.to_owned(),
-            instance: place.instance()?,
-            // One a core: more would only make more and smaller transactions and batches.
-            workers: cores,
-            registry: registry.clone(),
-            pace: Pace::default(),
-            conflicts: self.standing.conflicts.clone(),
-        };
-        let (progress, stop) = (Progress::of(processor::NAME), self.stop.clone());
-        self.standing.processor = Some(progress.clone());
-        self.spawn_thread("processor", move || Ok(processor::run(&config, progress, stop)?));
-        Ok(())
-    }
-
-    fn start_projector(
-        &mut self,
-        settings: &Settings,
-        place: &Place,
-        cluster: &Cluster,
-        topics: &Provisioned,
-        registry: Registry,
-        query: Option<tokio::net::TcpListener>,
-    ) -> anyhow::Result<()> {
-        // Before anything is measured: what a metric is is told to the recorder that is there.
-        let metrics = admin::metrics()?;
-        let projector = Projector::open(hooklog_projector::Config {
-            connection: cluster.connection.clone(),
-            events: topics.events.clone(),
-            dir: place.projector()?.to_owned(),
-            registry,
-            rules: settings.rules.clone(),
-        })?;
-        self.standing.projector = Some(projector.clone());
-        let (reader, stop) = (projector.clone(), self.stop.clone());
-        self.spawn_thread("projector", move || Ok(reader.run(&stop)?));
-        if let Some(listener) = query {
-            let others = self.standing.clone();
-            let router = projector.router_beside(Arc::new(move || others.others_not_ready())).merge(metrics);
-            let serve = listen::serve(listener, router, self.stop.clone());
-            self.spawn("query", async {
-                serve.await;
-                Ok(())
-            });
-        }
-        if let Some(directory) = place.publisher() {
-            let serve = admin::serve(directory.path(), self.standing.clone(), self.stop.clone())?;
-            self.spawn("admin", serve);
-        }
-        Ok(())
-    }
-
-    /// A task of Kafka's and RocksDB's has a thread of its own.
-    fn spawn_thread(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) {
-        self.names.push(name);
-        self.running.spawn_blocking(move || (name, work()));
-    }
-
-    fn spawn(&mut self, name: &'static str, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.names.push(name);
-        self.running.spawn(async move { (name, work.await) });
+    /// What has not ended.
+    fn left(&self) -> Vec<&'static str> {
+        self.names.iter().map(|(_, name)| *name).collect()
     }
 
     /// Waits until all is up, says so, and goes on until told to stop or until something ends by itself.
@@ -202,20 +89,18 @@ impl Services {
                     is_up = true;
                     ready.say(&self.addresses, &brokers)?;
                 }
-                ended = self.running.join_next(), if !self.running.is_empty() => {
+                ended = self.ended(), if !self.names.is_empty() => {
                     // What a broker's death ended is started again with it.
-                    let unsound = states.as_ref().and_then(|states| match &*states.borrow() {
-                        broker::State::Unsound { why } => Some(why.clone()),
-                        _ => None,
-                    });
-                    return unsound.map_or_else(|| Err(early(ended)), |why| Ok(Ended::Unsound(why)));
+                    let state = states.as_ref().map(|states| states.borrow().clone());
+                    return match state {
+                        Some(broker::State::Unsound { why }) => Ok(Ended::Unsound(why)),
+                        _ => Err(early(ended)),
+                    };
                 }
-                state = changed(&mut states) => match state? {
-                    broker::State::GaveUp => return Ok(Ended::Told),
-                    broker::State::Unsound { why } => return Ok(Ended::Unsound(why)),
-                    broker::State::Running { .. } | broker::State::Restarting { .. } => {
-                        is_published = self.publish(place, &brokers, states.as_ref());
-                    }
+                state = changed(&mut states) => match step(Phase::Serving, &state) {
+                    Step::End => return Ok(Ended::Told),
+                    Step::StopServices => return Ok(Ended::Unsound(reason(&state))),
+                    Step::Wait | Step::GoOn => is_published = self.publish(place, &brokers, states.as_ref()),
                 },
                 () = tokio::time::sleep(AGAIN), if !is_published => {
                     is_published = self.publish(place, &brokers, states.as_ref());
@@ -235,61 +120,6 @@ impl Services {
         }
         published.is_ok()
     }
-
-    /// [`Services::stop`] for as long as it takes, since nothing may run on; once the process is to stop, `within` that time.
-    ///
-    /// Some calls of librdkafka come back only once a broker answers. So when ingest has ended, and with it every
-    /// acknowledgement, and the others have had their time, `release` lets the broker start again: whoever is still there ends
-    /// the transaction that it had open, and begins no other.
-    pub(super) async fn pause(mut self, cancel: &CancellationToken, within: Duration, release: impl FnOnce()) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(PATIENCE, self.join(|_| false)).await;
-        let deadline = async {
-            cancel.cancelled().await;
-            tokio::time::sleep(within).await;
-        };
-        let all = async {
-            self.join(|left| !left.contains(&INGEST)).await;
-            release();
-            self.join(|_| false).await;
-        };
-        tokio::select! {
-            () = all => {}
-            () = deadline => {}
-        }
-    }
-
-    /// Until all have ended, or `enough` have; `enough` is told who is left.
-    async fn join(&mut self, enough: impl Fn(&[&'static str]) -> bool) {
-        while !enough(&self.names) {
-            let Some(ended) = self.running.join_next().await else { return };
-            if let Ok((name, _)) = &ended {
-                self.names.retain(|left| left != name);
-            }
-            if let Err(error) = told(ended) {
-                tracing::warn!("while the services were stopped: {}", crate::exit::told(&error));
-            }
-        }
-    }
-
-    /// All at once: no webhook comes in any more, those that are under way get their answer, and the tasks commit what they
-    /// have. What they leave in `raw` is there at the next start.
-    pub(super) async fn stop(mut self, within: Duration) -> anyhow::Result<()> {
-        self.stop.cancel();
-        let (mut outcome, mut left) = (Ok(()), self.names);
-        let all = async {
-            while let Some(ended) = self.running.join_next().await {
-                left.retain(|name| !ended.as_ref().is_ok_and(|(ended, _)| ended == name));
-                let before = std::mem::replace(&mut outcome, Ok(()));
-                outcome = before.and(told(ended));
-            }
-        };
-        match tokio::time::timeout(within, all).await {
-            Ok(()) => outcome,
-            // What it had open is undone by Kafka, and done again by the next start.
-            Err(_) => Err(anyhow!("{} did not stop within {} s", left.join(" and "), within.as_secs())),
-        }
-    }
 }
 
 async fn until_up(standing: &Standing) {
@@ -307,18 +137,23 @@ async fn until_up(standing: &Standing) {
     }
 }
 
-/// The next state of our own broker; never, where it is not ours.
-async fn changed(states: &mut Option<Receiver<broker::State>>) -> anyhow::Result<broker::State> {
-    match states {
-        Some(states) => {
-            states.changed().await.context("the thread that watches Apache Kafka died")?;
-            Ok(states.borrow_and_update().clone())
-        }
-        None => std::future::pending().await,
+/// The next state of our own broker, which is given up where nobody looks after it any more; never, where it is not ours.
+async fn changed(states: &mut Option<Receiver<broker::State>>) -> broker::State {
+    let Some(states) = states else { return std::future::pending().await };
+    match states.changed().await {
+        Ok(()) => states.borrow_and_update().clone(),
+        Err(_) => broker::State::GaveUp,
     }
 }
 
-type Outcome = Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>;
+fn reason(state: &broker::State) -> String {
+    match state {
+        broker::State::Restarting { why } | broker::State::Unsound { why } => why.clone(),
+        broker::State::Running { .. } | broker::State::GaveUp => String::new(),
+    }
+}
+
+type Outcome = Result<(&'static str, anyhow::Result<()>), JoinError>;
 
 fn early(ended: Option<Outcome>) -> anyhow::Error {
     match ended {

@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::body::Unread;
+use super::unavailable::Unavailable;
 use crate::measure;
 use crate::signature::Refusal;
 use crate::writer::Rejected;
@@ -61,7 +62,7 @@ impl Outcome {
     }
 
     /// Counts and logs this outcome. Never the body, never the header, never a secret.
-    pub(super) fn record(&self, source: &str) {
+    pub(super) fn record(&self, source: &str, unavailable: &Unavailable) {
         let name = source.to_owned();
         metrics::counter!(measure::REQUESTS, measure::SOURCE => name.clone(), measure::OUTCOME => self.label())
             .increment(1);
@@ -69,7 +70,10 @@ impl Outcome {
             metrics::counter!(measure::REFUSALS, measure::SOURCE => name, measure::REASON => reason).increment(1);
         }
         match self {
-            Outcome::Acked { id, position } => tracing::debug!(source, id, %position, "taken in"),
+            Outcome::Acked { id, position } => {
+                tracing::debug!(source, id, %position, "taken in");
+                unavailable.acknowledged();
+            }
             Outcome::Refused(refusal) => tracing::warn!(source, reason = refusal.label(), "refused: {refusal}"),
             Outcome::Unusable { reason, size, sha256 } => {
                 tracing::error!(
@@ -86,10 +90,9 @@ impl Outcome {
                     "a body above the cap was refused; if it was Stripe's, it is lost after three days"
                 );
             }
+            Outcome::Unread(Unread::NoRoom) => unavailable.refused(source, self.label(), "too much is under way"),
             Outcome::Unread(unread) => tracing::warn!(source, "the body was not read: {unread:?}"),
-            Outcome::Unavailable(rejected) => {
-                tracing::warn!(source, reason = rejected.label(), "answered 503: {rejected}")
-            }
+            Outcome::Unavailable(rejected) => unavailable.refused(source, rejected.label(), rejected),
         }
     }
 }

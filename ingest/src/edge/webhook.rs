@@ -29,7 +29,7 @@ pub(super) async fn receive(State(app): State<Arc<App>>, name: Name, request: Re
     let source = name.ok().and_then(|Path(name)| app.sources.get(&name));
     let Some(source) = source else { return unknown_source() };
     let outcome = take(&app, source, request).await;
-    outcome.record(source.name());
+    outcome.record(source.name(), &app.unavailable);
     outcome.into_response()
 }
 

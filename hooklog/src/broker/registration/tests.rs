@@ -32,6 +32,11 @@ fn batch(base: i64, values: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// A log in which the controller takes the broker 1 for alive.
+pub(in crate::broker) fn active() -> Vec<u8> {
+    batch(0, &[REGISTERED, UNFENCED])
+}
+
 fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
@@ -84,17 +89,17 @@ fn log(files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, MetadataLog) {
 fn the_log_is_read_on_from_where_it_was_read_to() {
     let first = "00000000000000000000.log";
     let (_dir, mut log) = log(&[(first, batch(0, &[REGISTERED, UNFENCED]))]);
-    assert_eq!(log.look(1).unwrap(), Some(Active));
+    assert_eq!(log.look(1), Some(Active));
     let mut cut = fs::read(log.directory.join(first)).unwrap();
     let whole = batch(2, &[FENCED]);
     cut.extend(&whole[..whole.len() - 1]);
     fs::write(log.directory.join(first), &cut).unwrap();
-    assert_eq!(log.look(1).unwrap(), Some(Active), "half a batch is none");
+    assert_eq!(log.look(1), Some(Active), "half a batch is none");
     cut.push(whole[whole.len() - 1]);
     fs::write(log.directory.join(first), &cut).unwrap();
-    assert_eq!(log.look(1).unwrap(), Some(Fenced));
+    assert_eq!(log.look(1), Some(Fenced));
     fs::write(log.directory.join("00000000000000000003.log"), batch(3, &[REGISTERED, UNFENCED])).unwrap();
-    assert_eq!(log.look(1).unwrap(), Some(Active));
+    assert_eq!(log.look(1), Some(Active));
 }
 
 #[test]
@@ -105,18 +110,35 @@ fn the_newest_snapshot_is_where_reading_begins() {
         ("00000000000000000005.log", batch(5, &[FENCED])),
         ("00000000000000000006.snapshot", vec![1, 2, 3]),
     ]);
-    assert_eq!(log.look(1).unwrap(), Some(Active));
+    assert_eq!(log.look(1), Some(Active));
 }
 
 #[test]
 fn where_there_is_no_log_there_is_no_broker_and_a_strange_one_tells_nothing() {
-    assert_eq!(MetadataLog::of(Path::new("/nowhere")).look(1).unwrap(), Some(Absent));
+    assert_eq!(MetadataLog::of(Path::new("/nowhere")).look(1), Some(Absent));
     let mut strange = batch(0, &[REGISTERED]);
     let last = strange.len() - 1;
     strange[61] = 0xff;
     strange[last] = 0xff;
     let (_dir, mut log) = log(&[("00000000000000000000.log", strange)]);
-    assert_eq!(log.look(1).unwrap(), None);
+    assert_eq!(log.look(1), None);
+}
+
+#[test]
+fn what_cannot_be_read_tells_nothing_however_often_it_is_looked_at_until_it_can_be() {
+    let name = "00000000000000000009-0000000002.checkpoint";
+    let (_dir, mut log) = log(&[("00000000000000000009.log", batch(9, &[NO_OP]))]);
+    let snapshot = log.directory.join(name);
+    // Reading it is an error of the system.
+    fs::create_dir(&snapshot).unwrap();
+    assert_eq!([log.look(1), log.look(1)], [None, None]);
+    fs::remove_dir(&snapshot).unwrap();
+    let mut strange = batch(0, &[REGISTERED]);
+    strange[61] = 0xff;
+    fs::write(&snapshot, strange).unwrap();
+    assert_eq!([log.look(1), log.look(1)], [None, None], "the log behind a snapshot does not stand for it");
+    fs::write(&snapshot, active()).unwrap();
+    assert_eq!([log.look(1), log.look(1)], [Some(Active), Some(Active)]);
 }
 
 proptest! {

@@ -110,3 +110,32 @@ async fn what_is_unusable_is_an_error_in_the_log_with_its_digest() {
     assert!(line.contains(digest), "{line}");
     assert!(metrics.contains(r#"outcome="unusable""#));
 }
+
+#[tokio::test]
+async fn hundreds_of_503_for_one_reason_are_one_line_of_the_log_and_each_is_counted_by_the_metrics() {
+    listen_everywhere();
+    let lines = Lines::default();
+    let log =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_writer(lines.clone());
+    let _log = tracing::subscriber::set_default(log.finish());
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    let stage = stage(limits());
+    let _records = answering(stage.appends, Err(Rejected::NotOpen));
+    let body = r#"{"id":"evt_1"}"#;
+    for _ in 0..300 {
+        let request = Request::post("/webhooks/shop").header("stripe-signature", signature(body.as_bytes()));
+        let response = stage.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 503);
+    }
+    let told = |level: &str| {
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        log.lines().filter(|line| line.contains(level) && line.contains("not_open")).count()
+    };
+    assert_eq!((told("WARN"), told("INFO")), (1, 0));
+    let metrics = recorder.handle().render();
+    let counted = r#"hooklog_ingest_refusals_total{source="shop",reason="not_open"} 300"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    drop((stage.router, stage.app));
+    assert_eq!((told("WARN"), told("INFO")), (1, 1), "that it is over");
+}
