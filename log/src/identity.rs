@@ -270,6 +270,7 @@ fn watch(
     found: &OnceLock<OtherLog>,
     on_other: impl FnOnce(),
 ) -> Looker {
+    let mut stops = Stops(Some(on_other));
     while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
         match looker.look() {
             Verdict::Same => {}
@@ -279,12 +280,30 @@ fn watch(
                 tracing::error!("{other}");
                 // Set first: who is stopped asks why.
                 let _ = found.set(other);
-                on_other();
+                stops.now();
                 break;
             }
         }
     }
     looker
+}
+
+/// Stops the work on the topics, on a panic of the watch too: nobody would notice another topic any more.
+struct Stops<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Stops<F> {
+    fn now(&mut self) {
+        self.0.take().into_iter().for_each(|stop| stop());
+    }
+}
+
+impl<F: FnOnce()> Drop for Stops<F> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("the watch of the topics' ids died: the work on them is stopped");
+            self.now();
+        }
+    }
 }
 
 #[cfg(test)]

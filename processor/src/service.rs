@@ -1,14 +1,17 @@
 //! The processor as a service.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use hooklog_log::Connection;
+use hooklog_log::control::History;
 use hooklog_log::identity::Watch;
 use hooklog_log::provision::Provisioned;
+use hooklog_log::{Connection, reach};
 use hooklog_schemas::ids::Span;
+use hooklog_schemas::{NextOffset, Partition};
 use hooklog_store::Registry;
 use hooklog_task::pace::Pace;
 use hooklog_task::{Error, Fold, Progress, transform};
@@ -66,7 +69,26 @@ impl Config {
             kind,
             registry: self.registry.clone(),
             pace: self.pace,
+            stand_ins: vec![self.topics.topics.group("repair")],
+            decided_from: BTreeMap::new(),
         }
+    }
+
+    /// Where in each partition of `raw` the dedup window began that is in force. Waits for Kafka as long as it takes; `None`
+    /// where `stop` came first.
+    fn window_began(&self, stop: &CancellationToken) -> Result<Option<BTreeMap<Partition, NextOffset>>, Error> {
+        let tell = |why: &str| tracing::warn!(why, "waiting for Kafka to say since when the dedup window is in force");
+        while reach::wait(&self.connection, || !stop.is_cancelled(), tell)? {
+            match History::read(&self.connection, &self.topics.topics, &self.topics.raw.id) {
+                Ok(History { windows, .. }) => {
+                    let from = windows.newest().map_or(&[][..], |begin| &begin.from);
+                    return Ok(Some((0..).map(Partition).zip(from.iter().copied()).collect()));
+                }
+                Err(error) if error.is_passing() => tracing::warn!(%error, "`control` cannot be read yet"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// What a store must have been made by to be gone on with.
@@ -129,7 +151,14 @@ pub fn run(config: &Config, progress: Progress, shutdown: CancellationToken) -> 
         };
         thread::Builder::new().name(format!("{NAME}-conflicts")).spawn(compare).map_err(Error::Thread)?
     };
-    let ended = transform::run(Arc::new(config.fold()), config.task(), progress.with_suspects(hear), stop.clone());
+    let ended = match config.window_began(&stop) {
+        Ok(Some(decided_from)) => {
+            let task = transform::Config { decided_from, ..config.task() };
+            transform::run(Arc::new(config.fold()), task, progress.with_suspects(hear), stop.clone())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     stop.cancel();
     if comparer.join().is_err() {
         tracing::error!("the thread that compares events with one id died; `hooklog audit` finds their conflicts");

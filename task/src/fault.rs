@@ -9,6 +9,9 @@ use crate::error::Error;
 /// How far a record's time may run ahead of this machine's clock: one wrong clock would make every known event look old.
 pub(crate) const CLOCK_TOLERANCE_MS: i64 = 3_600_000;
 
+/// So often a clock that is wrong is looked at again.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
 /// Whom an error concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -35,6 +38,17 @@ pub(crate) enum Remedy {
     Wait,
 }
 
+impl Remedy {
+    /// Whether a partition that stopped for the `times`th time in a row is tried again by itself.
+    pub(crate) fn tries_again(self, times: u32) -> bool {
+        match self {
+            Remedy::Wait => false,
+            Remedy::Once => times <= 1,
+            Remedy::Reopen | Remedy::Rebuild | Remedy::After(_) | Remedy::Seldom => true,
+        }
+    }
+}
+
 /// Whom `error` concerns.
 pub(crate) fn scope(error: &Error) -> Scope {
     match error {
@@ -58,7 +72,8 @@ pub(crate) fn remedy(error: &Error) -> Remedy {
         Error::Store(_) => Remedy::Reopen,
         Error::BrokerClock { ahead, .. } => {
             let too_far = ahead.0.saturating_sub(CLOCK_TOLERANCE_MS).max(0);
-            Remedy::After(Duration::from_millis(too_far.unsigned_abs()))
+            // A wrong clock may be set right at any moment.
+            Remedy::After(Duration::from_millis(too_far.unsigned_abs()).min(CLOCK_LOOK))
         }
         Error::Refused { .. } => Remedy::Seldom,
         Error::Gap { .. } => Remedy::Once,
@@ -145,6 +160,7 @@ mod tests {
         let ahead = |ahead| Error::BrokerClock { partition: Partition(0), offset: Offset(1), ahead: Millis(ahead) };
         assert_eq!(remedy(&ahead(CLOCK_TOLERANCE_MS + 250)), Remedy::After(Duration::from_millis(250)));
         assert_eq!(remedy(&ahead(i64::MIN)), Remedy::After(Duration::ZERO));
+        assert_eq!(remedy(&ahead(i64::MAX)), Remedy::After(CLOCK_LOOK), "our own clock may be the wrong one");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hooklog_schemas::{NextOffset, Offset, Partition};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
 use hooklog_store::Emission;
 
 /// The outputs of one input partition that are committed, once nothing of it is open any more.
@@ -78,6 +78,23 @@ impl Present {
     }
 }
 
+/// Which records are decided by a fold that is rolled over them just as they were the first time. What it emits of others says
+/// nothing of what was emitted then, so it is not remembered and never owed; an audit speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparable {
+    /// Before that all outputs are there, or another fold decided: one with another dedup window.
+    pub from: NextOffset,
+    /// Before that the fold may lack records that were deleted.
+    pub since: Millis,
+}
+
+impl Comparable {
+    /// Whether what the fold emits of the record at `offset`, at stream time `time`, was emitted before.
+    pub fn holds(&self, offset: Offset, time: Millis) -> bool {
+        offset >= self.from.offset() && time >= self.since
+    }
+}
+
 /// What is owed of `emissions`: the batches that lack outputs, each with those alone.
 pub fn owed(emissions: Vec<Emission>, present: &Present) -> Vec<Emission> {
     let missing = |mut batch: Emission| {
@@ -90,7 +107,6 @@ pub fn owed(emissions: Vec<Emission>, present: &Present) -> Vec<Emission> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hooklog_schemas::Millis;
 
     const A: Partition = Partition(0);
     const B: Partition = Partition(1);
@@ -112,6 +128,14 @@ mod tests {
         assert_eq!(owed(batches(), &present(&[(A, 0), (B, 1), (A, 2), (B, 4)])), []);
         assert_eq!(owed(batches(), &present(&[(A, 0), (A, 2), (B, 4)])), [batch(0, &[(1, B)])]);
         assert_eq!(owed(batches(), &present(&[])), batches());
+    }
+
+    #[test]
+    fn only_what_is_decided_as_it_was_the_first_time_can_be_compared() {
+        let comparable = Comparable { from: NextOffset(7), since: Millis(100) };
+        assert!(comparable.holds(Offset(7), Millis(100)));
+        assert!(!comparable.holds(Offset(6), Millis(100)), "all is there, or another window was in force");
+        assert!(!comparable.holds(Offset(7), Millis(99)), "it may repeat a record that was deleted");
     }
 
     #[test]

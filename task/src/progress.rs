@@ -44,8 +44,8 @@ pub type OnSuspects = dyn Fn(Partition, &[Suspect]) + Send + Sync;
 #[derive(Debug, Default)]
 struct Shared {
     all: BTreeMap<Partition, Standing>,
-    /// Why those stopped that did.
-    stopped: BTreeMap<Partition, String>,
+    /// Why those stopped that did, and whether each is tried again by itself.
+    stopped: BTreeMap<Partition, (String, bool)>,
     workers: Workers,
 }
 
@@ -72,7 +72,7 @@ impl Progress {
 
     /// Why partitions stopped that a fault of their own keeps from going on, while others may.
     pub fn stopped_for(&self) -> BTreeMap<Partition, String> {
-        self.lock().stopped.clone()
+        self.lock().stopped.iter().map(|(partition, (why, _))| (*partition, why.clone())).collect()
     }
 
     /// Why a worker does no work, whatever its partitions say: it waits, as for a cluster that does not answer, or it is stuck.
@@ -84,8 +84,8 @@ impl Progress {
         self.lock().workers.waits(worker, why);
     }
 
-    pub(crate) fn worker_joined(&self, worker: &str) {
-        self.lock().workers.joined(worker);
+    pub(crate) fn worker_works(&self, worker: &str) {
+        self.lock().workers.works(worker);
     }
 
     pub(crate) fn worker_turns(&self, worker: &str) {
@@ -106,10 +106,11 @@ impl Progress {
             && all.values().all(|standing| !standing.restoring)
     }
 
-    /// Whether there are partitions, and all are stopped.
-    pub(crate) fn is_all_stopped(&self) -> bool {
+    /// Whether there are partitions, and all are stopped and none is tried again by itself.
+    pub(crate) fn is_all_stopped_for_good(&self) -> bool {
         let Shared { all, stopped, .. } = &*self.lock();
-        !all.is_empty() && all.keys().all(|partition| stopped.contains_key(partition))
+        let is_for_good = |partition| stopped.get(partition).is_some_and(|(_, goes_on)| !goes_on);
+        !all.is_empty() && all.keys().all(is_for_good)
     }
 
     /// It is ours and will be brought up: until then nobody may take us for ready.
@@ -156,10 +157,10 @@ impl Progress {
         self.tell(partition, false, false);
     }
 
-    pub(crate) fn stopped(&self, partition: Partition, why: String) {
+    pub(crate) fn stopped(&self, partition: Partition, why: String, goes_on: bool) {
         let mut shared = self.lock();
         shared.all.entry(partition).or_insert(Standing::UNKNOWN).restoring = false;
-        shared.stopped.insert(partition, why);
+        shared.stopped.insert(partition, (why, goes_on));
         self.tell(partition, false, true);
     }
 
@@ -224,7 +225,7 @@ mod tests {
         assert!(!progress.is_ready());
         progress.live(B);
         assert!(progress.is_ready());
-        progress.stopped(B, "a gap".to_owned());
+        progress.stopped(B, "a gap".to_owned(), false);
         assert!(!progress.is_ready());
         progress.gone(B);
         assert!(progress.is_ready(), "what is not ours any more keeps nobody waiting");
@@ -237,7 +238,7 @@ mod tests {
         progress.worker_waits("a", "no broker answers".to_owned());
         assert!(!progress.is_ready());
         assert_eq!(progress.waiting_for().as_deref(), Some("no broker answers"));
-        progress.worker_joined("a");
+        progress.worker_works("a");
         assert!(progress.is_ready());
     }
 
@@ -256,7 +257,7 @@ mod tests {
     fn one_that_stopped_says_why_until_it_is_brought_up_again() {
         let progress = Progress::of("test");
         live(&progress, A);
-        progress.stopped(A, "a gap".to_owned());
+        progress.stopped(A, "a gap".to_owned(), false);
         assert_eq!(progress.stopped_for(), BTreeMap::from([(A, "a gap".to_owned())]));
         assert_eq!(progress.all()[&A].next, NEXT, "where it stands is known all the same");
         progress.restoring(A, NEXT, NEXT);
@@ -266,13 +267,15 @@ mod tests {
     #[test]
     fn all_are_stopped_only_where_there_are_some_and_none_goes_on() {
         let progress = Progress::of("test");
-        assert!(!progress.is_all_stopped());
+        assert!(!progress.is_all_stopped_for_good());
         live(&progress, A);
-        progress.stopped(B, "behind".to_owned());
-        assert!(!progress.is_all_stopped());
-        progress.stopped(A, "full".to_owned());
-        assert!(progress.is_all_stopped());
+        progress.stopped(B, "behind".to_owned(), false);
+        assert!(!progress.is_all_stopped_for_good());
+        progress.stopped(A, "full".to_owned(), false);
+        assert!(progress.is_all_stopped_for_good());
+        progress.stopped(A, "full".to_owned(), true);
+        assert!(!progress.is_all_stopped_for_good(), "it is tried again, though another worker owns it");
         progress.restoring(A, NEXT, NEXT);
-        assert!(!progress.is_all_stopped());
+        assert!(!progress.is_all_stopped_for_good());
     }
 }

@@ -18,6 +18,7 @@ mod session;
 mod waiting;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use hooklog_log::Connection;
 use hooklog_log::provision::Pinned;
-use hooklog_schemas::{Partition, Stamp};
+use hooklog_schemas::{NextOffset, Partition, Stamp};
 use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,11 @@ pub struct Config {
     pub registry: Registry,
     /// When to commit.
     pub pace: Pace,
+    /// Transactional ids of tools that write the output topic in the task's stead, such as a repair. A start ends them.
+    pub stand_ins: Vec<String>,
+    /// From which record on this fold has decided, by partition of the input; from the first one on where nothing is said.
+    /// Records before were decided by another one, such as one with another dedup window.
+    pub decided_from: BTreeMap<Partition, NextOffset>,
 }
 
 impl Config {
@@ -99,13 +105,16 @@ pub fn run<F: Fold>(
 ) -> Result<(), Error> {
     measure::describe();
     let config = Arc::new(config);
+    for n in 0..config.workers.max(1) {
+        progress.worker_waits(&config.transactional_id(n), "it has no place in its group yet".to_owned());
+    }
     // A child: a worker that ends takes its siblings with it, and not the whole process before its error was told.
     let stop = shutdown.child_token();
     let sessions = match sessions(&config, &stop) {
         Err(Error::ToldToStop) => return Ok(()),
         started => started?,
     };
-    match hanging::end_those_of_former_workers(&config, &stop) {
+    match hanging::end_those_without_owner(&config, &stop) {
         Err(Error::ToldToStop) => return Ok(()),
         ended => ended?,
     }

@@ -54,13 +54,14 @@ fn rights(of: &str) -> Vec<Right> {
     match of {
         "ingest" => with([topic("raw", Write), topic("events", Describe)]),
         "process" => {
-            with([topic("raw", Read), topic("events", Read), topic("events", Write), group(Read), processor()])
+            let topics = [topic("raw", Read), topic("events", Read), topic("events", Write)];
+            with(topics.into_iter().chain([group(Read), processor(), ids("repair", false)]))
         }
         "project" => with([topic("raw", Describe), topic("events", Read)]),
         // Whether each of them is needed was shown for the services.
         "up" => with([topic("raw", Write), topic("raw", Read), topic("events", Read), topic("events", Write)])
             .into_iter()
-            .chain([group(Read), processor()])
+            .chain([group(Read), processor(), ids("repair", false)])
             .collect(),
         "audit" => vec![topic("raw", Read), topic("events", Read), topic("control", Read), group(Describe)],
         "tail" => vec![topic("raw", Read)],

@@ -25,8 +25,8 @@ impl Workers {
         self.of(worker).waits = Some(why);
     }
 
-    /// The group has told `worker` its partitions.
-    pub(super) fn joined(&mut self, worker: &str) {
+    /// `worker` waits for nothing any more: the group has told it its partitions, and they are restored.
+    pub(super) fn works(&mut self, worker: &str) {
         self.of(worker).waits = None;
     }
 
@@ -66,9 +66,9 @@ mod tests {
     fn one_worker_that_waits_is_not_hidden_by_another_one_that_got_its_partitions() {
         let mut workers = Workers::default();
         workers.waits("a", "no broker answers".to_owned());
-        workers.joined("b");
+        workers.works("b");
         assert_eq!(workers.waiting().as_deref(), Some("no broker answers"));
-        workers.joined("a");
+        workers.works("a");
         assert_eq!(workers.waiting(), None);
     }
 

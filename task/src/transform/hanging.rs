@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::error::Error;
 use crate::fault;
 use crate::measure;
+use crate::progress::Progress;
 
 /// How long a transaction may take to end everywhere, once its coordinator calls it complete.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,6 +29,7 @@ impl Config {
 pub(super) fn end_those_of(
     session: &Session,
     config: &Config,
+    progress: &Progress,
     stop: &CancellationToken,
 ) -> Result<Result<(), hooklog_log::native::Failure>, Error> {
     let mut patience = GRACE;
@@ -41,28 +43,39 @@ pub(super) fn end_those_of(
         }
         report(&open, session.id(), patience);
         measure::hanging(config.name);
-        if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
-            return Ok(Err(failure));
+        if patience == GRACE {
+            if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
+                return Ok(Err(failure));
+            }
+        } else {
+            progress.worker_waits(session.id(), format!("a transaction that is not ours stays open: {open:?}"));
+            abort_those_without_owner(config, stop)?;
         }
         patience = AGAIN;
     }
 }
 
-/// The instance may have had more workers once: nobody else would ever end what their producers left.
-pub(super) fn end_those_of_former_workers(config: &Config, stop: &CancellationToken) -> Result<(), Error> {
-    let former = config.workers.max(1)..usize::try_from(config.input.partitions).unwrap_or(usize::MAX);
+/// At a start: nobody else would end what producers without an owner left (see [`abort_those_without_owner`]). A tool that is
+/// at work in the task's stead is ended in any case, before the outputs are looked at: else both would emit what is missing.
+pub(super) fn end_those_without_owner(config: &Config, stop: &CancellationToken) -> Result<(), Error> {
+    for id in &config.stand_ins {
+        Session::start(&config.connection, id, &config.output.name, stop)?;
+    }
     let is_open = || -> Result<bool, Error> {
         Ok(!open_after(&config.connection, config.places(), GRACE, || !stop.is_cancelled())?.is_empty())
     };
-    if former.is_empty() || !until_kafka_answers(stop, is_open)? {
-        return Ok(());
-    }
-    for worker in former {
-        let id = config.transactional_id(worker);
+    if until_kafka_answers(stop, is_open)? { abort_those_without_owner(config, stop) } else { Ok(()) }
+}
+
+/// Aborts what hangs of producers that no process has any more: the instance may have had more workers once, and a tool that
+/// writes in the task's stead has ended. One that fails is tried again, as long as anything keeps a worker waiting.
+fn abort_those_without_owner(config: &Config, stop: &CancellationToken) -> Result<(), Error> {
+    let former = config.workers.max(1)..usize::try_from(config.input.partitions).unwrap_or(usize::MAX);
+    let former = former.map(|worker| config.transactional_id(worker));
+    for id in former.chain(config.stand_ins.iter().cloned()) {
         let session = Session::start(&config.connection, &id, &config.output.name, stop)?;
-        // One that fails is tried again at the next start; what it left keeps the partitions of this one waiting.
         if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
-            tracing::warn!(id, %failure, "what a former worker left open was not ended");
+            tracing::warn!(id, %failure, "what a producer without an owner left open was not ended");
         }
     }
     Ok(())
@@ -90,7 +103,7 @@ fn report(open: &[Open], id: &str, patience: Duration) {
         tracing::error!(
             ?open,
             id,
-            "a transaction that is not ours stays open; it ends with its timeout or its producer's next start. Where it stays, `kafka-transactions.sh find-hanging` tells whose it is"
+            "a transaction that is not ours stays open; it ends with its timeout or its producer's next start. Where it stays, stop all processors and run `hooklog offsets repair --apply`; `kafka-transactions.sh find-hanging` tells whose it is"
         );
     }
 }

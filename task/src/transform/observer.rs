@@ -51,6 +51,8 @@ impl Observed {
     pub(super) fn start(&self, config: Arc<Config>, stop: CancellationToken) -> Result<JoinHandle<()>, Error> {
         let (shared, name) = (self.clone(), format!("{}-observer", config.group));
         let watch = move || {
+            // On a panic, too: without it nothing is ever verified.
+            let _ends_the_workers = stop.clone().drop_guard();
             let mut clients = None;
             while !stop.is_cancelled() {
                 let next = Instant::now() + ROUND;

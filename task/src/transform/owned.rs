@@ -99,9 +99,9 @@ impl Owned {
         Ok((records, emission.outputs.len() as u64))
     }
 
-    /// Forgets the outputs of what is folded: they are known to be there.
-    pub(super) fn forget_outputs(&mut self) {
-        self.outputs.clear();
+    /// Forgets the outputs of records before `from`: they are known to be there, or nothing is known of them.
+    pub(super) fn forget_outputs_before(&mut self, from: NextOffset) {
+        self.outputs.retain(|(origin, _)| *origin >= from.offset());
     }
 
     /// Up to where its outputs are verified.

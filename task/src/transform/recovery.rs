@@ -20,7 +20,7 @@ use super::present::{Found, Outputs, Wanted};
 use crate::error::Error;
 use crate::fold::{Fold, Record};
 use crate::input::{self, BATCH_BYTES, Input};
-use crate::owed::{Present, owed};
+use crate::owed::{Comparable, Present, owed};
 use crate::progress::Progress;
 use crate::resume::{self, Facts, Resume, Stop, Trust};
 
@@ -112,7 +112,8 @@ impl<F: Fold> Recovery<'_, F> {
         tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
         owned.skip_expired(from);
         self.progress.restoring(partition, owned.applied(), until);
-        self.roll_forward(owned, until, found.complete_before)?;
+        let comparable = self.comparable(&facts, found.complete_before)?;
+        self.roll_forward(owned, until, comparable)?;
         self.progress.reached(partition, owned.applied(), 0, 0);
         let remembered = owned.verified()?.map_or(NextOffset::ZERO, |verified| verified.next);
         let owed = owed(owned.emissions(remembered)?, &found.present);
@@ -159,6 +160,20 @@ impl<F: Fold> Recovery<'_, F> {
         Ok(resume::passes_over_window(facts, plan, window, first, next))
     }
 
+    /// From where on the fold decides as it did the first time, where it is rolled on from S.
+    fn comparable(&self, facts: &Facts, complete_before: NextOffset) -> Result<Comparable, Error> {
+        let Facts { partition, applied, input, .. } = *facts;
+        let decided_from = self.config.decided_from.get(&partition).copied().unwrap_or(NextOffset::ZERO);
+        let is_cut = applied < input.earliest && input.earliest < input.end;
+        let since = if is_cut {
+            let window = self.fold.window().map_or(i64::MAX, |window| window.0);
+            Millis(self.time_at(partition, input.earliest.offset())?.0.saturating_add(window))
+        } else {
+            Millis::MIN
+        };
+        Ok(Comparable { from: complete_before.max(decided_from), since })
+    }
+
     fn time_at(&self, partition: Partition, offset: Offset) -> Result<Millis, Error> {
         let (from, to) = (NextOffset(offset.0), offset.next());
         let span = Span { topic: self.config.input.name.clone(), partition, from, to };
@@ -166,8 +181,8 @@ impl<F: Fold> Recovery<'_, F> {
         Ok(reader.next()?.map_or(Millis::MIN, |message| input::time(&message)))
     }
 
-    /// Folds up to `until` without effects. What was emitted before `complete_before` is there, so it is not remembered.
-    fn roll_forward(&self, owned: &mut Owned, until: NextOffset, complete_before: NextOffset) -> Result<(), Error> {
+    /// Folds up to `until` without effects. What is not `comparable` is not remembered.
+    fn roll_forward(&self, owned: &mut Owned, until: NextOffset, comparable: Comparable) -> Result<(), Error> {
         let (partition, from) = (owned.partition(), owned.applied());
         if from >= until {
             return Ok(());
@@ -184,7 +199,7 @@ impl<F: Fold> Recovery<'_, F> {
                 bytes += message.payload_len();
                 batch.push(message.detach());
             }
-            self.roll_batch(owned, &batch, until, complete_before)?;
+            self.roll_batch(owned, &batch, until, comparable)?;
             self.progress.restoring(partition, owned.applied(), until);
         }
         Ok(())
@@ -195,7 +210,7 @@ impl<F: Fold> Recovery<'_, F> {
         owned: &mut Owned,
         batch: &[OwnedMessage],
         until: NextOffset,
-        complete_before: NextOffset,
+        comparable: Comparable,
     ) -> Result<(), Error> {
         let mut clock = owned.clock();
         let mut inputs = Vec::with_capacity(batch.len());
@@ -212,11 +227,11 @@ impl<F: Fold> Recovery<'_, F> {
             let (partition, expected) = (owned.partition(), owned.applied());
             return Err(Error::Gap { partition, expected, found: until.offset() });
         };
-        let is_complete = last.offset.next() <= complete_before;
+        // Offsets and stream time only grow.
+        let first = inputs.iter().find(|input| comparable.holds(input.offset, input.time));
+        let from = first.map_or(last.offset.next(), |input| NextOffset(input.offset.0));
         drop(owned.fold(self.fold, &inputs)?);
-        if is_complete {
-            owned.forget_outputs();
-        }
+        owned.forget_outputs_before(from);
         owned.apply()?;
         Ok(())
     }

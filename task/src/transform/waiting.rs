@@ -34,7 +34,7 @@ impl Waiting {
             Remedy::Reopen | Remedy::Rebuild => Some(now + fault::pause(failures)),
             // An instant that this machine cannot tell is never.
             Remedy::After(while_wrong) => now.checked_add(while_wrong),
-            Remedy::Once => (failures == 1).then(|| now + fault::pause(failures)),
+            once @ Remedy::Once => once.tries_again(failures).then(|| now + fault::pause(failures)),
             Remedy::Seldom => Some(now + fault::seldom(failures)),
             Remedy::Wait => None,
         };

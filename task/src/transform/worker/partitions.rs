@@ -36,7 +36,7 @@ impl<F: Fold> Worker<F> {
             return Err(Error::Consumer(KafkaError::Rebalance(RDKafkaErrorCode::State)));
         }
         if std::mem::take(&mut changes.has_joined) {
-            self.progress.worker_joined(&self.id);
+            self.progress.worker_works(&self.id);
         }
         let is_free = |partition| !self.config.registry.is_open(&self.config.store(partition));
         Ok(changes.waiting.take_due(Instant::now(), is_free))
@@ -46,7 +46,7 @@ impl<F: Fold> Worker<F> {
     /// transaction fails on the way, the flags say so, and it is done again.
     pub(super) fn restore(&mut self) -> Result<(), Error> {
         self.verification.undone();
-        let ended = hanging::end_those_of(&self.locked().session, &self.config, &self.stop)?;
+        let ended = hanging::end_those_of(&self.locked().session, &self.config, &self.progress, &self.stop)?;
         if let Err(failure) = ended {
             tracing::warn!(%failure, "what hangs could not be ended; a new producer tries it");
             self.locked().needs_renewal(Some(&failure));
@@ -57,6 +57,7 @@ impl<F: Fold> Worker<F> {
         let arriving = std::mem::take(&mut self.arriving);
         let mut stores = self.stores(&arriving)?;
         if stores.is_empty() {
+            self.progress.worker_works(&self.id);
             return Ok(());
         }
         let known = self.recovery().look(stores.values().map(|(_, state)| state.clone()).collect())?;
@@ -114,6 +115,7 @@ impl<F: Fold> Worker<F> {
             self.progress.live(partition);
         }
         self.has_restored = true;
+        self.progress.worker_works(&self.id);
         Ok(())
     }
 
@@ -123,14 +125,15 @@ impl<F: Fold> Worker<F> {
             return Err(why);
         }
         tracing::error!(partition = partition.0, "stopped, while others go on: {why}");
-        self.progress.stopped(partition, why.to_string());
+        let failures = self.failures.get(&partition).copied().unwrap_or(0);
+        let goes_on = fault::remedy(&why).tries_again(failures.saturating_add(1));
+        self.progress.stopped(partition, why.to_string(), goes_on);
         if fault::remedy(&why) == Remedy::Rebuild {
             tracing::error!(partition = partition.0, "the store is damaged; building it again from the log");
             self.config.registry.discard(&self.config.store(partition))?;
         }
         // Where it stays unpaused its records are passed over.
         self.consumer.pause(&self.listed(partition)).map_err(Error::Consumer)?;
-        let failures = self.failures.get(&partition).copied().unwrap_or(0);
         lock(&self.changes).waiting.stopped(partition, why, failures, Instant::now());
         Ok(())
     }
@@ -143,7 +146,7 @@ impl<F: Fold> Worker<F> {
 
     /// Ends the task where none of its partitions runs any more: then there is nothing to go on with.
     pub(super) fn standstill(&mut self) -> Result<(), Error> {
-        if !self.progress.is_all_stopped() {
+        if !self.progress.is_all_stopped_for_good() {
             self.still_since = None;
             return Ok(());
         }

@@ -321,6 +321,7 @@ impl<F: Fold> Worker<F> {
             return Err(Error::Contended { id });
         }
         tracing::warn!(id, "renewing the producer");
+        self.progress.worker_waits(&id, "it waits for a new producer from the transaction coordinator".to_owned());
         let session = Session::start(&self.config.connection, &id, &self.config.output.name, &self.stop)?;
         measure::renewed(self.config.name);
         let mut work = self.locked();

@@ -8,13 +8,14 @@ use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::Isolation;
 use hooklog_log::ends;
 use hooklog_log::hanging::open_after;
+use hooklog_log::native::Failure;
 use hooklog_log::reader::{Reader, Span};
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, header};
 use hooklog_store::{Emission, Verified};
 use rdkafka::message::{Message, OwnedMessage};
 
 use super::Worker;
-use super::transaction::Failed;
+use super::transaction::{Failed, Work};
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::Input;
@@ -135,20 +136,18 @@ impl<F: Fold> Worker<F> {
     /// How many outputs were committed again, and how a transaction failed, if one did.
     fn try_to_pay(&self, debt: &Debt, next: NextOffset) -> Result<(u64, Option<Failed>), Error> {
         let lost = self.lost(debt)?;
+        let metadata = self.config.stamp(&*self.fold).to_string();
+        let offset = Committed { partition: debt.partition, next, metadata };
         let mut outputs = 0;
-        for some in lost.chunks(AT_ONCE) {
-            match self.emit_again(debt, some) {
+        // Where nothing is lost the offset goes alone.
+        let all = if lost.is_empty() { vec![&lost[..]] } else { lost.chunks(AT_ONCE).collect() };
+        for some in all {
+            match self.emit_again(debt, some, &offset)? {
                 Ok(emitted) => outputs += emitted,
                 Err(failed) => return Ok((outputs, Some(failed))),
             }
         }
-        let work = self.locked();
-        if let Err(failure) = work.session.begin() {
-            return Ok((outputs, Some((Stage::Before, failure))));
-        }
-        let metadata = self.config.stamp(&*self.fold).to_string();
-        let offset = Committed { partition: debt.partition, next, metadata };
-        Ok((outputs, self.try_commit_offsets(&work, &[offset])?.err()))
+        Ok((outputs, None))
     }
 
     /// The records of which outputs are owed, read again, each with its stream time. What is owed is at most what was committed
@@ -175,12 +174,25 @@ impl<F: Fold> Worker<F> {
         Ok(lost)
     }
 
-    /// Sends the outputs that are owed of `lost`, as they were sent before, in a transaction of their own. One that would stand
-    /// behind an output of a later record is marked, so that nobody takes it for a fault (I9).
-    fn emit_again(&self, debt: &Debt, lost: &[(OwnedMessage, Millis)]) -> Result<u64, Failed> {
-        let before = |failure| (Stage::Before, failure);
+    /// Sends the outputs that are owed of `lost`, as they were sent before, in a transaction of their own, with `offset`: by that
+    /// the group refuses a worker that has lost the partition since it looked, and whose successor emits the same. One that
+    /// would stand behind an output of a later record is marked, so that nobody takes it for a fault (I9).
+    fn emit_again(
+        &self,
+        debt: &Debt,
+        lost: &[(OwnedMessage, Millis)],
+        offset: &Committed,
+    ) -> Result<Result<u64, Failed>, Error> {
         let work = self.locked();
-        work.session.begin().map_err(before)?;
+        let outputs = match self.send_again(&work, debt, lost) {
+            Ok(outputs) => outputs,
+            Err(failure) => return Ok(Err((Stage::Before, failure))),
+        };
+        Ok(self.try_commit_offsets(&work, std::slice::from_ref(offset))?.map(|()| outputs))
+    }
+
+    fn send_again(&self, work: &Work, debt: &Debt, lost: &[(OwnedMessage, Millis)]) -> Result<u64, Failure> {
+        work.session.begin()?;
         let mut outputs = 0;
         for (message, stream_time) in lost {
             let input = Input::read(message, *stream_time);
@@ -188,12 +200,10 @@ impl<F: Fold> Worker<F> {
                 if debt.present.highest_in(record.partition).is_some_and(|highest| highest > input.offset) {
                     record.headers.push((header::REPAIRED, Cow::Borrowed(b"true")));
                 }
-                work.session.send(&record).map_err(before)?;
+                work.session.send(&record)?;
                 outputs += 1;
             }
         }
-        let stage = || if work.session.is_spoiled() { Stage::Before } else { Stage::End };
-        work.session.commit().map_err(|failure| (stage(), failure))?;
         Ok(outputs)
     }
 }
