@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use hooklog_log::control::History;
 use hooklog_log::identity::Watch;
@@ -24,6 +25,9 @@ use crate::dedup::Dedup;
 pub const NAME: &str = "processor";
 /// How the names of its stores' directories begin.
 const STORES: &str = "dedup-";
+
+/// Between two tries to read `control`.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What the processor needs.
 #[derive(Clone)]
@@ -84,7 +88,10 @@ impl Config {
                     let from = windows.newest().map_or(&[][..], |begin| &begin.from);
                     return Ok(Some((0..).map(Partition).zip(from.iter().copied()).collect()));
                 }
-                Err(error) if error.is_passing() => tracing::warn!(%error, "`control` cannot be read yet"),
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(%error, "`control` cannot be read yet");
+                    thread::sleep(AGAIN);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -151,9 +158,11 @@ pub fn run(config: &Config, progress: Progress, shutdown: CancellationToken) -> 
         };
         thread::Builder::new().name(format!("{NAME}-conflicts")).spawn(compare).map_err(Error::Thread)?
     };
+    let task = config.task();
+    task.announce(&progress);
     let ended = match config.window_began(&stop) {
         Ok(Some(decided_from)) => {
-            let task = transform::Config { decided_from, ..config.task() };
+            let task = transform::Config { decided_from, ..task };
             transform::run(Arc::new(config.fold()), task, progress.with_suspects(hear), stop.clone())
         }
         Ok(None) => Ok(()),

@@ -86,6 +86,13 @@ impl Config {
         format!("{}-{}-{n}", self.group, self.instance)
     }
 
+    /// Says that its workers begin: until each has its place in the group the task is not ready.
+    pub fn announce(&self, progress: &Progress) {
+        for n in 0..self.workers.max(1) {
+            progress.worker_waits(&self.transactional_id(n), "it has no place in its group yet".to_owned());
+        }
+    }
+
     /// The directory of the store of `partition`.
     pub fn store(&self, partition: Partition) -> PathBuf {
         self.stores.join(format!("p{partition}"))
@@ -105,9 +112,7 @@ pub fn run<F: Fold>(
 ) -> Result<(), Error> {
     measure::describe();
     let config = Arc::new(config);
-    for n in 0..config.workers.max(1) {
-        progress.worker_waits(&config.transactional_id(n), "it has no place in its group yet".to_owned());
-    }
+    config.announce(&progress);
     // A child: a worker that ends takes its siblings with it, and not the whole process before its error was told.
     let stop = shutdown.child_token();
     let sessions = match sessions(&config, &stop) {

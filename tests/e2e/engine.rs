@@ -23,6 +23,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio_util::sync::CancellationToken;
 
+mod windows;
+
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const ANSWER: Duration = Duration::from_secs(30);
 const DAY: i64 = 86_400_000;
@@ -42,10 +44,14 @@ struct Running {
 impl Running {
     /// With one worker, on `topics`.
     fn start(topics: &Provisioned, directory: &Path, pace: Pace) -> Running {
+        Running::with_window(topics, directory, pace, WINDOW)
+    }
+
+    fn with_window(topics: &Provisioned, directory: &Path, pace: Pace, window: Span) -> Running {
         let config = Config {
             connection: connection(),
             topics: topics.clone(),
-            window: WINDOW,
+            window,
             directory: directory.to_owned(),
             instance: directory.file_name().unwrap().to_str().unwrap().to_owned(),
             workers: 1,
@@ -174,9 +180,9 @@ fn with_times_of_their_own() -> Provisioned {
             .set("message.timestamp.type", "CreateTime")
             .set("retention.ms", "-1")
     };
-    let (raw, events) = (topics.raw(), topics.events());
-    let made = runtime
-        .block_on(admin.create_topics([&new(&raw), &new(&events)], &AdminOptions::new().request_timeout(Some(ANSWER))));
+    let (raw, events, control) = (topics.raw(), topics.events(), topics.control());
+    let all = [&new(&raw), &new(&events), &new(&control)];
+    let made = runtime.block_on(admin.create_topics(all, &AdminOptions::new().request_timeout(Some(ANSWER))));
     made.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
     let pinned = |name: String| {
         let id: TopicId = wait_until("the topic is there", || {
