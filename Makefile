@@ -3,8 +3,8 @@ SHELL := /bin/bash
 # One target directory and one cargo profile (dev) for build, test, clippy and bench: RocksDB and librdkafka are compiled once.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CARGO ?= cargo
-# Tests at once. End-to-end tests wait most of their time, for a broker or for a deadline: two for each core, and never fewer than four.
-export RUST_TEST_THREADS ?= $(shell n=$$(( 2 * $$(nproc) )); echo $$(( n > 4 ? n : 4 )))
+# Tests at once. End-to-end tests wait most of their time, for a broker or for a deadline: four for each core, and never fewer than eight.
+export RUST_TEST_THREADS ?= $(shell n=$$(( 4 * $$(nproc) )); echo $$(( n > 8 ? n : 8 )))
 ARGS ?=
 # Of `make chaos`.
 SCENARIO ?= crash

@@ -24,8 +24,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use hooklog_log::Connection;
+use hooklog_log::connection::Isolation;
 use hooklog_log::provision::Pinned;
+use hooklog_log::{Connection, ends};
 use hooklog_schemas::{NextOffset, Partition, Stamp};
 use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ use crate::pace::Pace;
 use crate::progress::Progress;
 use observer::Observed;
 use session::Session;
-use worker::Worker;
+use worker::{Context, Worker};
 
 pub use outputs::{Outputs, highest_positions};
 
@@ -171,16 +172,23 @@ fn keep_working<F: Fold>(
     let mut next = Some(session);
     loop {
         let ended = match next.take() {
-            Some(session) => {
-                let (fold, shared) = (Arc::clone(fold), Arc::clone(config));
-                let (progress, observed) = (progress.clone(), observed.clone());
-                let mut worker = Worker::start(session, renewals, fold, shared, progress, observed, stop.clone())?;
-                let ended = worker.run();
-                waits = if worker.has_restored() { 0 } else { waits };
-                // Its place in the group must be free before it is taken again.
-                renewals = worker.into_renewals();
-                ended
-            }
+            Some(session) => match begins(config) {
+                Ok(begins) => {
+                    let (fold, shared) = (Arc::clone(fold), Arc::clone(config));
+                    let (progress, observed) = (progress.clone(), observed.clone());
+                    let context = Context { begins, progress, observed, stop: stop.clone() };
+                    let mut worker = Worker::start(session, renewals, fold, shared, context)?;
+                    let ended = worker.run();
+                    waits = if worker.has_restored() { 0 } else { waits };
+                    // Its place in the group must be free before it is taken again.
+                    renewals = worker.into_renewals();
+                    ended
+                }
+                Err(why) => {
+                    next = Some(session);
+                    Err(why)
+                }
+            },
             None => match Session::start(&config.connection, &id, &config.output.name, stop) {
                 Ok(session) => {
                     next = Some(session);
@@ -202,6 +210,13 @@ fn keep_working<F: Fold>(
             ended => return ended,
         }
     }
+}
+
+/// Where each partition of the input begins now.
+fn begins(config: &Config) -> Result<Vec<NextOffset>, Error> {
+    let Config { connection, input, .. } = config;
+    let ends = ends::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
+    Ok(ends.into_iter().map(|ends| ends.earliest).collect())
 }
 
 fn joined(thread: Result<JoinHandle<Result<(), Error>>, Error>, group: &str) -> Result<(), Error> {

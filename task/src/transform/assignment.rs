@@ -7,18 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hooklog_log::provision::Pinned;
-use hooklog_schemas::Partition;
+use hooklog_schemas::{NextOffset, Partition};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::waiting::Waiting;
-
-/// Any number will do: the partition is paused until it is sought to where it goes on. But it must be a number. librdkafka 2.12
-/// asks the broker where a logical offset such as `End` is. Where the answer comes after the seek, it counts as outdated, is
-/// asked for again half a second later, and then moves the partition to its end: records are passed over without a word.
-const ANYWHERE: Offset = Offset::Offset(0);
 
 /// What the callbacks have to say to the worker.
 #[derive(Default)]
@@ -38,20 +33,36 @@ pub(super) struct Assignment {
     topic: String,
     /// How many partitions are used.
     pinned: u32,
+    /// Where each partition began a moment ago.
+    begins: Vec<NextOffset>,
     changes: Arc<Mutex<Changes>>,
     give_up: GiveUp,
 }
 
 impl Assignment {
-    pub(super) fn new(input: &Pinned, changes: Arc<Mutex<Changes>>, give_up: GiveUp) -> Assignment {
-        Assignment { topic: input.name.clone(), pinned: input.partitions, changes, give_up }
+    pub(super) fn new(
+        input: &Pinned,
+        begins: Vec<NextOffset>,
+        changes: Arc<Mutex<Changes>>,
+        give_up: GiveUp,
+    ) -> Assignment {
+        Assignment { topic: input.name.clone(), pinned: input.partitions, begins, changes, give_up }
+    }
+
+    /// Any offset will do that is there: the partition is paused until it is sought to where it goes on. But it must be a number.
+    /// librdkafka 2.12 asks the broker where a logical offset such as `End` is. Where the answer comes after the seek, it counts
+    /// as outdated, is asked for again half a second later, and then moves the partition to its end: records are passed over
+    /// without a word. A number that is not there ends the fetching, where the first fetch is quicker than the pause.
+    fn anywhere(&self, partition: Partition) -> Offset {
+        let begins = usize::try_from(partition.0).ok().and_then(|partition| self.begins.get(partition));
+        Offset::Offset(begins.map_or(0, |begins| begins.0))
     }
 
     fn gain(&self, consumer: &BaseConsumer<Self>, given: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
         let partitions = partitions(given);
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in &partitions {
-            list.add_partition_offset(&self.topic, partition.0, ANYWHERE)?;
+            list.add_partition_offset(&self.topic, partition.0, self.anywhere(*partition))?;
         }
         consumer.incremental_assign(&list)?;
         consumer.pause(&list)?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use hooklog_schemas::{Millis, Partition};
+use hooklog_schemas::{Millis, NextOffset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -74,6 +74,15 @@ pub(super) struct Worker<F> {
     stop: CancellationToken,
 }
 
+/// What a worker is told of what is around it.
+pub(super) struct Context {
+    /// Where each partition of the input began a moment ago.
+    pub(super) begins: Vec<NextOffset>,
+    pub(super) progress: Progress,
+    pub(super) observed: Observed,
+    pub(super) stop: CancellationToken,
+}
+
 impl<F: Fold> Worker<F> {
     /// Makes the worker of `session`, whose producer is the barrier against its own past: now it takes its place in the group.
     pub(super) fn start(
@@ -81,15 +90,14 @@ impl<F: Fold> Worker<F> {
         renewals: Renewals,
         fold: Arc<F>,
         config: Arc<Config>,
-        progress: Progress,
-        observed: Observed,
-        stop: CancellationToken,
+        context: Context,
     ) -> Result<Worker<F>, Error> {
+        let Context { begins, progress, observed, stop } = context;
         let member = session.id().to_owned();
         let work = Arc::new(Mutex::new(Work::new(config.name, session)));
         let changes = Arc::new(Mutex::new(Changes::default()));
         let give_up = give_up(Arc::clone(&work), progress.clone());
-        let assignment = Assignment::new(&config.input, Arc::clone(&changes), give_up);
+        let assignment = Assignment::new(&config.input, begins, Arc::clone(&changes), give_up);
         let consumer = consumer_config(&config, &member).create_with_context(assignment);
         let consumer: Arc<Members> = Arc::new(consumer.map_err(hooklog_log::Error::Client)?);
         consumer.subscribe(&[&config.input.name]).map_err(Error::Consumer)?;
