@@ -10,8 +10,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::connection::{Connection, Isolation};
 use crate::error::Error;
 
-/// One question, and the pause after one without an answer.
-const ONE_ANSWER: Duration = Duration::from_secs(2);
+/// The first question may take so long, each next one twice as long up to the limit, since a busy machine is slow; and the
+/// pause after one without an answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two times that it is said.
 const TELL: Duration = Duration::from_secs(10);
@@ -23,9 +25,9 @@ const REFUSALS: u32 = 3;
 /// # Errors
 /// [`Error::Client`] where a property is wrong, [`Error::Refused`] where the brokers do not take our credentials.
 pub fn wait(connection: &Connection, is_wanted: impl Fn() -> bool, tell: impl Fn(&str)) -> Result<bool, Error> {
-    let (mut told, mut refusals): (Option<Instant>, u32) = (None, 0);
+    let (mut told, mut refusals, mut patience): (Option<Instant>, u32, Duration) = (None, 0, FIRST_ANSWER);
     while is_wanted() {
-        let why = match ask(connection)? {
+        let why = match ask(connection, patience)? {
             Answer::Here => return Ok(true),
             Answer::Away(why) => why,
             Answer::Refused(reason) => {
@@ -41,6 +43,7 @@ pub fn wait(connection: &Connection, is_wanted: impl Fn() -> bool, tell: impl Fn
             tell(&why);
         }
         std::thread::sleep(PAUSE);
+        patience = (patience * 2).min(LONGEST_ANSWER);
     }
     Ok(false)
 }
@@ -52,11 +55,11 @@ enum Answer {
 }
 
 /// By a new client each time: one that failed waits longer and longer before it tries again.
-fn ask(connection: &Connection) -> Result<Answer, Error> {
+fn ask(connection: &Connection, patience: Duration) -> Result<Answer, Error> {
     let refused = Refusal::default();
     let config = connection.reader_config(Isolation::Uncommitted);
     let client: BaseConsumer<Refusal> = config.create_with_context(refused.clone()).map_err(Error::Client)?;
-    let asked = client.fetch_metadata(None, ONE_ANSWER);
+    let asked = client.fetch_metadata(None, patience);
     // What the client library has to tell is told while it is polled.
     while client.poll(Duration::ZERO).is_some() {}
     let Err(error) = asked else { return Ok(Answer::Here) };

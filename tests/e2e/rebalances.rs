@@ -90,3 +90,15 @@ fn processors_that_join_leave_and_die_under_load_lose_and_double_nothing() {
         assert_eq!((up.metric(STOPPED, ""), up.metric(RESTORING, "processor")), (0.0, 0.0));
     }
 }
+
+#[test]
+fn a_processor_that_others_leave_no_partition_is_ready() {
+    let first = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
+    let process =
+        |site: &Site| site.service(&["process", "--partitions", "1"]).unwrap_or_else(|refused| panic!("{refused}"));
+    let owner = process(&first);
+    let second = first.beside();
+    let idle = process(&second);
+    assert_eq!(idle.program.ready()["ready"], true, "{}", idle.program.ready());
+    drop((owner, idle));
+}
