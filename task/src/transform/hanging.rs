@@ -43,11 +43,11 @@ pub(super) fn end_those_of(
         }
         report(&open, session.id(), patience);
         measure::hanging(config.name);
-        if patience == GRACE {
-            if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
-                return Ok(Err(failure));
-            }
-        } else {
+        // Each time: Kafka may have skipped markers of the abort before, too.
+        if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
+            return Ok(Err(failure));
+        }
+        if patience == AGAIN {
             progress.worker_waits(session.id(), format!("a transaction that is not ours stays open: {open:?}"));
             abort_those_without_owner(config, stop)?;
         }
