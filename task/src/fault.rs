@@ -38,17 +38,6 @@ pub(crate) enum Remedy {
     Wait,
 }
 
-impl Remedy {
-    /// Whether a partition that stopped for the `times`th time in a row is tried again by itself.
-    pub(crate) fn tries_again(self, times: u32) -> bool {
-        match self {
-            Remedy::Wait => false,
-            Remedy::Once => times <= 1,
-            Remedy::Reopen | Remedy::Rebuild | Remedy::After(_) | Remedy::Seldom => true,
-        }
-    }
-}
-
 /// Whom `error` concerns.
 pub(crate) fn scope(error: &Error) -> Scope {
     match error {

@@ -27,18 +27,20 @@ impl Waiting {
         self.0.insert(partition, Wait { due: Some(now), failures: 0, why: None });
     }
 
-    /// `partition` stopped for `why`, after it had stopped `failures` times before in a row.
-    pub(super) fn stopped(&mut self, partition: Partition, why: Error, failures: u32, now: Instant) {
+    /// `partition` stopped for `why`, after it had stopped `failures` times before in a row. Says whether it is tried again by
+    /// itself.
+    pub(super) fn stopped(&mut self, partition: Partition, why: Error, failures: u32, now: Instant) -> bool {
         let failures = failures.saturating_add(1);
         let due = match fault::remedy(&why) {
             Remedy::Reopen | Remedy::Rebuild => Some(now + fault::pause(failures)),
             // An instant that this machine cannot tell is never.
             Remedy::After(while_wrong) => now.checked_add(while_wrong),
-            once @ Remedy::Once => once.tries_again(failures).then(|| now + fault::pause(failures)),
+            Remedy::Once => (failures == 1).then(|| now + fault::pause(failures)),
             Remedy::Seldom => Some(now + fault::seldom(failures)),
             Remedy::Wait => None,
         };
         self.0.insert(partition, Wait { due, failures, why: Some(why) });
+        due.is_some()
     }
 
     /// `partitions` are not ours any more.

@@ -125,16 +125,16 @@ impl<F: Fold> Worker<F> {
             return Err(why);
         }
         tracing::error!(partition = partition.0, "stopped, while others go on: {why}");
-        let failures = self.failures.get(&partition).copied().unwrap_or(0);
-        let goes_on = fault::remedy(&why).tries_again(failures.saturating_add(1));
-        self.progress.stopped(partition, why.to_string(), goes_on);
         if fault::remedy(&why) == Remedy::Rebuild {
             tracing::error!(partition = partition.0, "the store is damaged; building it again from the log");
             self.config.registry.discard(&self.config.store(partition))?;
         }
         // Where it stays unpaused its records are passed over.
         self.consumer.pause(&self.listed(partition)).map_err(Error::Consumer)?;
-        lock(&self.changes).waiting.stopped(partition, why, failures, Instant::now());
+        let failures = self.failures.get(&partition).copied().unwrap_or(0);
+        let told = why.to_string();
+        let goes_on = lock(&self.changes).waiting.stopped(partition, why, failures, Instant::now());
+        self.progress.stopped(partition, told, goes_on);
         Ok(())
     }
 
