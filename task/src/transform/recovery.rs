@@ -51,6 +51,14 @@ pub(super) struct Debt {
     pub(super) next: Option<NextOffset>,
 }
 
+/// What is left of a partition of the input whose beginning was deleted.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    NothingLeft,
+    /// The first record that is left is of this time.
+    Before(Millis),
+}
+
 impl Debt {
     /// Whether the output topic lacks `record`, which comes of `input`.
     pub(super) fn lacks(&self, input: &Input<'_>, record: &Record<'_>) -> bool {
@@ -107,12 +115,12 @@ impl<F: Fold> Recovery<'_, F> {
     /// Rolls the store forward (I5). The partition then goes on at its `applied` offset, once its debt is committed.
     pub(super) fn restore(&self, owned: &mut Owned, known: Known) -> Result<Debt, Error> {
         let Known { facts, found, outputs } = known;
-        let plan = self.plan(&facts, &found, owned)?;
+        let (plan, cut) = self.plan(&facts, &found, owned)?;
         let (partition, from, until) = (facts.partition, plan.from, plan.until);
         tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
         owned.skip_expired(from);
         self.progress.restoring(partition, owned.applied(), until);
-        let comparable = self.comparable(&facts, found.complete_before)?;
+        let comparable = self.comparable(partition, cut, found.complete_before);
         self.roll_forward(owned, until, comparable)?;
         self.progress.reached(partition, owned.applied(), 0, 0);
         let remembered = owned.verified()?.map_or(NextOffset::ZERO, |verified| verified.next);
@@ -131,7 +139,7 @@ impl<F: Fold> Recovery<'_, F> {
         Ok(Debt { partition, owed, present: found.present, next })
     }
 
-    fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<Resume, Error> {
+    fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<(Resume, Option<Cut>), Error> {
         if let (Trust::Unknown, Some(other)) = (resume::trust(facts), &found.other_log) {
             return Err(Error::OtherLog { found: other.clone(), expected: self.config.input.id.0.clone() });
         }
@@ -140,38 +148,50 @@ impl<F: Fold> Recovery<'_, F> {
         }
         let verified = owned.verified()?.map(|verified| verified.next);
         let plan = resume::plan(facts, found.present.highest(), verified)?;
-        if facts.applied < facts.input.earliest && self.passes_over_window(facts, &plan)? {
+        let cut = self.cut(facts)?;
+        if let Some(cut) = cut
+            && self.passes_over_window(facts, cut, &plan)?
+        {
             let (partition, applied, earliest) = (facts.partition, facts.applied, facts.input.earliest);
             return Err(Stop::Truncated { partition, applied, earliest }.into());
         }
-        Ok(plan)
+        Ok((plan, cut))
     }
 
-    fn passes_over_window(&self, facts: &Facts, plan: &Resume) -> Result<bool, Error> {
-        let input = facts.input;
+    /// Where records were deleted that the store does not hold: what is left behind them.
+    fn cut(&self, facts: &Facts) -> Result<Option<Cut>, Error> {
+        let Facts { partition, applied, input, .. } = *facts;
+        if applied >= input.earliest {
+            return Ok(None);
+        }
         if input.earliest >= input.end {
+            return Ok(Some(Cut::NothingLeft));
+        }
+        Ok(Some(Cut::Before(self.time_at(partition, input.earliest.offset())?)))
+    }
+
+    fn passes_over_window(&self, facts: &Facts, cut: Cut, plan: &Resume) -> Result<bool, Error> {
+        let Cut::Before(first) = cut else {
             // Nothing is left that could tell the time: what is gone may be of today.
             return Ok(resume::passes_over_window(facts, plan, Window(0), Millis(i64::MAX), Millis(0)));
-        }
-        let next = plan.until.offset().min(Offset(input.end.0 - 1));
-        let (first, next) =
-            (self.time_at(facts.partition, input.earliest.offset())?, self.time_at(facts.partition, next)?);
-        let window = self.fold.window().unwrap_or(Window(i64::MAX));
-        Ok(resume::passes_over_window(facts, plan, window, first, next))
+        };
+        let next = plan.until.offset().min(Offset(facts.input.end.0 - 1));
+        let next = self.time_at(facts.partition, next)?;
+        Ok(resume::passes_over_window(facts, plan, self.window(), first, next))
     }
 
     /// From where on the fold decides as it did the first time, where it is rolled on from S.
-    fn comparable(&self, facts: &Facts, complete_before: NextOffset) -> Result<Comparable, Error> {
-        let Facts { partition, applied, input, .. } = *facts;
+    fn comparable(&self, partition: Partition, cut: Option<Cut>, complete_before: NextOffset) -> Comparable {
         let decided_from = self.config.decided_from.get(&partition).copied().unwrap_or(NextOffset::ZERO);
-        let is_cut = applied < input.earliest && input.earliest < input.end;
-        let since = if is_cut {
-            let window = self.fold.window().map_or(i64::MAX, |window| window.0);
-            Millis(self.time_at(partition, input.earliest.offset())?.0.saturating_add(window))
-        } else {
-            Millis::MIN
+        let since = match cut {
+            Some(Cut::Before(first)) => Millis(first.0.saturating_add(self.window().0)),
+            Some(Cut::NothingLeft) | None => Millis::MIN,
         };
-        Ok(Comparable { from: complete_before.max(decided_from), since })
+        Comparable { from: complete_before.max(decided_from), since }
+    }
+
+    fn window(&self) -> Window {
+        self.fold.window().unwrap_or(Window(i64::MAX))
     }
 
     fn time_at(&self, partition: Partition, offset: Offset) -> Result<Millis, Error> {

@@ -316,13 +316,13 @@ impl<F: Fold> Worker<F> {
     /// A new producer under the same id: what the old one left open is ended by it. Every partition is then restored from
     /// what is committed (I7).
     pub(super) fn renew(&mut self, why: Renewal) -> Result<(), Error> {
-        let id = self.locked().session.id().to_owned();
+        let id = &self.id;
         if why == Renewal::Fatal && !self.renewals.allow(Instant::now()) {
-            return Err(Error::Contended { id });
+            return Err(Error::Contended { id: id.clone() });
         }
         tracing::warn!(id, "renewing the producer");
-        self.progress.worker_waits(&id, "it waits for a new producer from the transaction coordinator".to_owned());
-        let session = Session::start(&self.config.connection, &id, &self.config.output.name, &self.stop)?;
+        self.progress.worker_waits(id, "it waits for a new producer from the transaction coordinator".to_owned());
+        let session = Session::start(&self.config.connection, id, &self.config.output.name, &self.stop)?;
         measure::renewed(self.config.name);
         let mut work = self.locked();
         work.session = session;
