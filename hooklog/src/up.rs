@@ -1,10 +1,10 @@
 //! `hooklog up`, and its services alone: `ingest`, `process`, `project`.
 //!
-//! | room | what is there |
+//! | module | what is there |
 //! |---|---|
 //! | [`roles`] | which services a command runs, and the flags that they take |
 //! | [`place`] | the directories, their locks, the instance's id and the source's secret |
-//! | [`house`] | no service runs, or all do, in turn |
+//! | [`context`] | no service runs, or all do, in turn |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
 //! | [`window`] | the dedup window that is recorded, and the one that is configured |
@@ -18,7 +18,7 @@
 //! again when it is. The addresses stay bound over all that.
 
 mod closed;
-mod house;
+mod context;
 mod kafka;
 mod phases;
 mod place;
@@ -31,7 +31,7 @@ mod window;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::Context as _;
 
 use crate::settings::{self, Common, Settings};
 use crate::signals;
@@ -40,7 +40,7 @@ pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles}
 pub(crate) use services::Standing;
 pub(crate) use window::OtherWindow;
 
-use house::House;
+use context::Context;
 use place::Place;
 use ready::Ready;
 use services::Listeners;
@@ -70,9 +70,10 @@ async fn serve(roles: &Roles, settings: Settings, ready: Ready) -> anyhow::Resul
     // Before anything is waited for: a port that is taken is told at once.
     let listeners = Listeners::bind(roles, &settings).await?;
     let sources = if roles.ingests() { place.sources(&settings)? } else { Vec::new() };
-    let house = House { roles, settings: &settings, place: &place, sources: &sources, cancel: &cancel, ready: &ready };
+    let context =
+        Context { roles, settings: &settings, place: &place, sources: &sources, cancel: &cancel, ready: &ready };
     let (mut cluster, mut services) = (None, None);
-    let served = house.live(listeners, &mut cluster, &mut services).await;
+    let served = context.live(listeners, &mut cluster, &mut services).await;
     let began = Instant::now();
     let ended = match services {
         Some(services) => services.stop(SERVICES).await.context("while stopping"),

@@ -9,8 +9,9 @@ use super::{INGEST, Services, told};
 use crate::up::phases::Phase;
 
 impl Services {
-    /// [`Services::stop`] for as long as it takes, since nothing may run on; once the process is to stop, or no broker comes any
-    /// more, `within` that time. So long they have before a broker is started again that they may need. `attend` does for the broker what a phase asks for, until none comes any more.
+    /// Stops them, and waits as long as that takes, since nothing may run on. Once the process is to stop, or no broker comes any
+    /// more, it waits no longer than `within`. So long it also waits before a broker that they may need is started again. `attend`
+    /// does for the broker what a phase asks for, until none comes any more.
     ///
     /// Some calls of librdkafka come back only once a broker answers. So when ingest has ended, and with it every
     /// acknowledgement, and the others have had their time, a broker that is unsound, or becomes so, is let go on: whoever is

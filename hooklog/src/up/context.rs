@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const TELL: Duration = Duration::from_secs(10);
 
 /// What a process is made of, before its services.
-pub(super) struct House<'a> {
+pub(super) struct Context<'a> {
     pub(super) roles: &'a Roles,
     pub(super) settings: &'a Settings,
     pub(super) place: &'a Place,
@@ -31,7 +31,7 @@ pub(super) struct House<'a> {
     pub(super) ready: &'a Ready,
 }
 
-impl House<'_> {
+impl Context<'_> {
     /// Until it is to stop; what runs then is in `cluster` and `services`. The addresses are given up before.
     pub(super) async fn live(
         &self,
@@ -110,11 +110,7 @@ impl House<'_> {
             tracing::error!("nothing can be started: {}", crate::exit::told(&error));
             why.is(crate::exit::told(&error));
             let waiting = self.wait_for_room(shortages.one_more(Duration::ZERO), why);
-            let is_over = match cluster {
-                Some(cluster) => cluster.unless_given_up(why, waiting).await,
-                None => Some(waiting.await),
-            };
-            if is_over != Some(true) {
+            if unless_given_up(cluster.as_ref(), why, waiting).await != Some(true) {
                 return Ok(None);
             }
         }
@@ -134,11 +130,7 @@ impl House<'_> {
         let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
         let full = if starts_broker { Vec::new() } else { self.place.full_directories() };
         let there_is_room = wait_for_room(&full, why, self.cancel);
-        let there_is_room = match cluster.as_ref() {
-            Some(cluster) => cluster.unless_given_up(why, there_is_room).await,
-            None => Some(there_is_room.await),
-        };
-        if there_is_room != Some(true) {
+        if unless_given_up(cluster.as_ref(), why, there_is_room).await != Some(true) {
             return Ok(None);
         }
         if cluster.is_none() {
@@ -151,6 +143,14 @@ impl House<'_> {
             tracing::warn!("{warning}");
         }
         Ok(topics)
+    }
+}
+
+/// As [`Cluster::unless_given_up`]; before there is a cluster, no broker can be given up.
+async fn unless_given_up<T>(cluster: Option<&Cluster>, why: &Why, work: impl Future<Output = T>) -> Option<T> {
+    match cluster {
+        Some(cluster) => cluster.unless_given_up(why, work).await,
+        None => Some(work.await),
     }
 }
 
