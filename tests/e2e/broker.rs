@@ -1,6 +1,6 @@
 //! The local broker: started, adopted, replaced, restarted, given up, refused.
 
-use hooklog_test_support::{Process, Program, Refused, unique_prefix, wait_until};
+use hooklog_test_support::{Process, Program, Refused, failed_append, unique_prefix, wait_until};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -8,7 +8,6 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs;
-use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -238,12 +237,9 @@ fn a_broker_that_dies_three_times_in_a_minute_is_given_up_with_the_name_of_its_l
     assert!(end.stderr.contains("broker/logs/server.log"), "{}", end.stderr);
 }
 
-/// What Kafka says where its disk refuses an append; then it ends.
+/// Its disk refuses an append; then it ends.
 fn fail_to_append(place: &Place) {
-    let log = place.data_dir().join("broker/logs/server.log");
-    let mut log = fs::OpenOptions::new().append(true).open(log).expect("the broker has a log");
-    let said = b"ERROR Error while appending records to hooklog.raw-0 in dir kafka\n";
-    log.write_all(said).expect("it can be written");
+    failed_append::say(&place.data_dir());
     place.broker().kill();
 }
 

@@ -1,11 +1,10 @@
 //! An append of the local broker fails under a running `up`: services stop, the log is checked, they start again; whatever happens
 //! meanwhile.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::PathBuf;
 
-use hooklog_test_support::{Process, Site, Up, wait_until};
+use hooklog_test_support::{Process, Site, Up, failed_append, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const EVENTS: usize = 1000;
@@ -22,11 +21,9 @@ fn mark(site: &Site) -> PathBuf {
     site.data_dir().join("broker/power-loss")
 }
 
-/// What Kafka says where its disk refuses an append; then it ends.
+/// Its disk refuses an append; then it ends.
 fn fail_to_append(site: &Site) -> Process {
-    let log = site.data_dir().join("broker/logs/server.log");
-    let mut log = File::options().append(true).open(log).unwrap();
-    log.write_all(b"ERROR Error while appending records to hooklog.raw-0 in dir kafka\n").unwrap();
+    failed_append::say(&site.data_dir());
     let broker = site.recorded_broker().unwrap();
     broker.kill();
     broker

@@ -12,6 +12,7 @@
 //! - [`truncate`]: records deleted from the beginning of a topic
 //! - [`anew`]: a topic that is deleted and made again
 //! - [`segments`]: a partition's file, batch by batch
+//! - [`failed_append`]: what Kafka says where its disk refuses an append
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
 //! - [`transactions`]: the coordinator's log beside the partitions', from the files
@@ -20,6 +21,7 @@
 
 pub mod anew;
 mod broker;
+pub mod failed_append;
 mod feed;
 pub mod guarded;
 pub mod http;

@@ -45,13 +45,17 @@ fn listen_everywhere() {
     });
 }
 
-/// Runs requests through every kind of outcome at TRACE; gives the log, the metrics and all answers.
-async fn everything(body: &str) -> (String, String, String) {
+/// What is said from `level` on, until the guard is dropped.
+fn listen(level: tracing::Level) -> (Lines, tracing::subscriber::DefaultGuard) {
     listen_everywhere();
     let lines = Lines::default();
-    let log =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(lines.clone());
-    let _log = tracing::subscriber::set_default(log.finish());
+    let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(lines.clone());
+    (lines, tracing::subscriber::set_default(log.finish()))
+}
+
+/// Runs requests through every kind of outcome at TRACE; gives the log, the metrics and all answers.
+async fn everything(body: &str) -> (String, String, String) {
+    let (lines, _log) = listen(tracing::Level::TRACE);
     let recorder = PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
     measure::describe();
@@ -113,11 +117,7 @@ async fn what_is_unusable_is_an_error_in_the_log_with_its_digest() {
 
 #[tokio::test]
 async fn hundreds_of_503_for_one_reason_are_one_line_of_the_log_and_each_is_counted_by_the_metrics() {
-    listen_everywhere();
-    let lines = Lines::default();
-    let log =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false).with_writer(lines.clone());
-    let _log = tracing::subscriber::set_default(log.finish());
+    let (lines, _log) = listen(tracing::Level::INFO);
     let recorder = PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
     let stage = stage(limits());
