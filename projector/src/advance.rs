@@ -31,7 +31,7 @@ pub(crate) fn to(
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     while let Some(message) = reader.next()? {
         let input = Input::read(&message, at.clock);
-        at = Applied { next: input.offset.next(), clock: input.time };
+        at = input.reached();
         take(generation, &input, at)?;
     }
     // Markers of transactions are given to nobody: the end of what there was to read is the goal.

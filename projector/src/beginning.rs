@@ -9,6 +9,7 @@ use hooklog_log::ends::{self, Ends};
 use hooklog_log::reader::{Reader, Span};
 use hooklog_schemas::{Millis, NextOffset, Partition, time};
 use hooklog_store::{Applied, Writes};
+use hooklog_task::rewritten::{Known, rewritten};
 use hooklog_task::{Input, materialise};
 use serde::Serialize;
 
@@ -76,16 +77,23 @@ fn step(began: NextOffset, next: NextOffset, ends: Ends) -> Step {
 /// Before `generation` is read into: lets it begin where the log begins.
 ///
 /// # Errors
-/// [`Error::Behind`], [`Error::Ahead`] where the views and the log do not fit; where Kafka or the store does not answer.
+/// [`Error::Behind`], [`Error::Ahead`], [`Error::Rewritten`] where the views and the log do not fit; where Kafka or the store does not answer.
 pub(crate) fn settle(input: &materialise::Config, generation: &Generation) -> Result<(), Error> {
     let (connection, topic) = (&input.connection, &input.input);
     let all = ends::all(connection, &topic.name, topic.partitions, Isolation::Committed)?;
     for (partition, ends) in (0..).map(Partition).zip(all) {
         let began = generation.beginning(partition)?.map_or(NextOffset::ZERO, |began| began.from);
-        let next = generation.applied(partition)?.next;
+        let applied = generation.applied(partition)?;
+        let next = applied.next;
         let path = || generation.store.path().parent().unwrap_or(generation.store.path()).to_owned();
         match step(began, next, ends) {
-            Step::GoOn => {}
+            Step::GoOn => {
+                let known = Known { last: applied.last, latest: None };
+                let of = (topic.name.as_str(), partition);
+                if let Some(offset) = rewritten(connection, of, Isolation::Committed, ends, known)? {
+                    return Err(Error::Rewritten { dir: path(), partition, offset });
+                }
+            }
             Step::BeginLate => generation.begin_late(input, partition, ends)?,
             Step::Behind => {
                 return Err(Error::Behind { dir: path(), partition, next, earliest: ends.earliest });

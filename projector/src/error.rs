@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use hooklog_schemas::{NextOffset, Partition};
+use hooklog_schemas::{NextOffset, Offset, Partition};
 use thiserror::Error;
 
 use crate::fold::codec::Unreadable;
@@ -125,6 +125,18 @@ pub enum Error {
         next: NextOffset,
         /// Where the log ends.
         end: NextOffset,
+    },
+    /// The views hold events that the log does not have any more, and it was written on since.
+    #[error(
+        "the views hold another event at offset {offset} of partition {partition} of events than stands there now: the log lost its end and was written anew since. Restore the topic from a backup; or, to have views of what is there, delete the directory {dir} and start again"
+    )]
+    Rewritten {
+        /// The directory of all generations.
+        dir: PathBuf,
+        /// The partition.
+        partition: Partition,
+        /// The event's offset.
+        offset: Offset,
     },
     /// The reader of `events` failed; its own message says what to do.
     #[error(transparent)]

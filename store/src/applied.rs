@@ -1,6 +1,6 @@
 //! The position inside a store.
 
-use hooklog_schemas::{Millis, NextOffset, Partition};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
 
 /// One partition of one input topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,24 +18,51 @@ pub struct Applied {
     pub next: NextOffset,
     /// M: time as the log tells it. Later records count as no earlier than this.
     pub clock: Millis,
+    /// The last record that was folded, if the store knows it: one that was made before this was kept does not.
+    pub last: Option<LastRecord>,
+}
+
+/// Which record was folded last. A log that lost its end and was written on has another one there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRecord {
+    /// Where it stands.
+    pub offset: Offset,
+    /// A digest of what it holds.
+    pub digest: [u8; 16],
 }
 
 impl Applied {
     /// Of a store that holds nothing yet.
-    pub const NOTHING: Applied = Applied { next: NextOffset::ZERO, clock: Millis::MIN };
+    pub const NOTHING: Applied = Applied { next: NextOffset::ZERO, clock: Millis::MIN, last: None };
 
-    pub(crate) fn to_bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.next.0.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.clock.0.to_be_bytes());
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(40);
+        bytes.extend(self.next.0.to_be_bytes());
+        bytes.extend(self.clock.0.to_be_bytes());
+        if let Some(LastRecord { offset, digest }) = self.last {
+            bytes.extend(offset.0.to_be_bytes());
+            bytes.extend(digest);
+        }
         bytes
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Applied> {
-        let (next, clock) = bytes.split_first_chunk::<8>()?;
-        let clock: &[u8; 8] = clock.try_into().ok()?;
-        Some(Applied { next: NextOffset(i64::from_be_bytes(*next)), clock: Millis(i64::from_be_bytes(*clock)) })
+        let (next, rest) = number(bytes)?;
+        let (clock, rest) = number(rest)?;
+        let last = match rest {
+            [] => None,
+            rest => {
+                let (offset, digest) = number(rest)?;
+                Some(LastRecord { offset: Offset(offset), digest: digest.try_into().ok()? })
+            }
+        };
+        Some(Applied { next: NextOffset(next), clock: Millis(clock), last })
     }
+}
+
+fn number(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    Some((i64::from_be_bytes(*number), rest))
 }
 
 #[cfg(test)]
@@ -44,10 +71,24 @@ mod tests {
 
     #[test]
     fn a_position_is_written_as_it_was_in_the_first_release() {
-        let applied = Applied { next: NextOffset(258), clock: Millis(-2) };
+        let applied = Applied { next: NextOffset(258), clock: Millis(-2), last: None };
         assert_eq!(hex::encode(applied.to_bytes()), "0000000000000102fffffffffffffffe");
         assert_eq!(Applied::from_bytes(&applied.to_bytes()), Some(applied));
-        assert_eq!(Applied::from_bytes(&[0; 15]), None);
-        assert_eq!(Applied::from_bytes(&[0; 17]), None);
+    }
+
+    #[test]
+    fn the_last_record_follows_the_position() {
+        let last = Some(LastRecord { offset: Offset(256), digest: [7; 16] });
+        let applied = Applied { next: NextOffset(258), clock: Millis(-2), last };
+        let bytes = applied.to_bytes();
+        assert_eq!(hex::encode(&bytes[16..]), "000000000000010007070707070707070707070707070707");
+        assert_eq!(Applied::from_bytes(&bytes), Some(applied));
+    }
+
+    #[test]
+    fn what_is_of_another_length_is_no_position() {
+        for length in [0, 8, 15, 17, 24, 39, 41] {
+            assert_eq!(Applied::from_bytes(&vec![0; length]), None, "{length}");
+        }
     }
 }

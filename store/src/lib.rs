@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`layout`] | a store's families of keys: plain, or in buckets of log time that are dropped whole |
 //! | [`writes`] | what a fold asks a store to keep, and the keys that it asks for, without an allocation for each |
-//! | [`applied`] | the position inside a store: next offset and the running maximum of log time |
+//! | [`applied`] | the position inside a store: next offset, the running maximum of log time, and which record was the last one |
 //! | [`emission`] | what applied batches emitted, remembered until their outputs are verified |
 //! | [`registry`] | opens stores; one cache, one memory budget and one lock a path for the whole process |
 //! | [`store`] | reading, applying, hashing |
@@ -22,7 +22,7 @@ pub mod registry;
 pub mod store;
 pub mod writes;
 
-pub use applied::{Applied, Source};
+pub use applied::{Applied, LastRecord, Source};
 pub use emission::{Emission, Verified};
 pub use error::Error;
 pub use layout::{Family, Layout};

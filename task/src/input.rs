@@ -1,7 +1,9 @@
 //! A record as a fold sees it: bytes, its place, and time as the log tells it.
 
 use hooklog_schemas::{Millis, Offset, Partition};
+use hooklog_store::{Applied, LastRecord};
 use rdkafka::message::{Headers, Message};
+use sha2::{Digest, Sha256};
 
 /// How many bytes of values are held at once, whatever the number of records: bodies of a megabyte are allowed.
 pub(crate) const BATCH_BYTES: usize = 64 << 20;
@@ -34,6 +36,29 @@ impl<'a> Input<'a> {
             value: message.payload().unwrap_or_default(),
             headers: headers(message),
         }
+    }
+
+    /// Where a store stands that has folded everything up to this record.
+    pub fn reached(&self) -> Applied {
+        let last = Some(LastRecord { offset: self.offset, digest: self.digest() });
+        Applied { next: self.offset.next(), clock: self.time, last }
+    }
+
+    /// Tells this record from any other one that could stand at its place: headers say when it was received, or of which record
+    /// it was made.
+    fn digest(&self) -> [u8; 16] {
+        let mut digest = Sha256::new();
+        let mut add = |part: &[u8]| {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        };
+        add(self.key.unwrap_or_default());
+        add(self.value);
+        for (name, value) in &self.headers {
+            add(name.as_bytes());
+            add(value);
+        }
+        *digest.finalize().first_chunk().expect("SHA-256 has 32 bytes")
     }
 
     /// The first header called `name`.

@@ -6,6 +6,7 @@
 //! | [`fold`] | the pure step: what a record asks for, what comes of it |
 //! | [`input`] | a record as a fold sees it |
 //! | [`resume`] | where to go on after a start, as a plan that is decided before anything is done |
+//! | [`rewritten`] | whether a log is still the one that a store and outputs were made of |
 //! | [`owed`] | which outputs the output topic lacks |
 //! | [`verification`] | when outputs are in the output topic for good |
 //! | [`pace`] | when a transaction has waited long enough |
@@ -27,6 +28,7 @@ pub mod owed;
 pub mod pace;
 pub mod progress;
 pub mod resume;
+pub mod rewritten;
 #[cfg(test)]
 mod skipped_markers;
 pub mod transform;

@@ -189,10 +189,9 @@ fn fold_all<F: Fold>(
     for (partition, at) in applied {
         let inputs = inputs(*partition, *at, batch);
         let Some(last) = inputs.last() else { continue };
-        let next = Applied { next: last.offset.next(), clock: last.time };
         let effects = step(fold, store, overlay, &inputs)?;
         debug_assert!(effects.produce.is_empty(), "a view has no outputs");
-        moved.insert(*partition, (next, inputs.len() as u64));
+        moved.insert(*partition, (last.reached(), inputs.len() as u64));
     }
     Ok(moved)
 }
@@ -284,7 +283,7 @@ mod tests {
     use super::*;
 
     fn at(next: i64) -> Applied {
-        Applied { next: NextOffset(next), clock: Millis(7) }
+        Applied { next: NextOffset(next), clock: Millis(7), last: None }
     }
 
     fn passed(moved: &[(i32, i64, u64)], stands: &[(i32, i64)]) -> Vec<(i32, i64, u64)> {

@@ -76,6 +76,16 @@ pub enum Stop {
         /// The log's end.
         end: NextOffset,
     },
+    /// The log lost its end and was written on, so that positions mean other records.
+    #[error(
+        "partition {partition}: the record at offset {offset} is another one than was processed there: the log lost its end and was written anew since, as after a backup was put back or a replica that lagged was elected. Going on would leave events out. See `hooklog offsets repair`, then `hooklog repair`"
+    )]
+    Rewritten {
+        /// The partition.
+        partition: Partition,
+        /// A record that is another one.
+        offset: Offset,
+    },
     /// Records that were never processed are gone.
     #[error(
         "partition {partition}: records from {next} to {earliest} were deleted before they were processed; the webhooks in them are lost to `events`. Fetch them from Stripe again, then see `hooklog offsets repair`"

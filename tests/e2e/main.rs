@@ -37,6 +37,7 @@ mod refused;
 mod regressed_offsets;
 mod repair;
 mod replication;
+mod rewritten;
 mod rules;
 mod send;
 mod silent;

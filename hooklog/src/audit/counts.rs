@@ -28,8 +28,8 @@ pub(crate) struct Counts {
     pub(crate) in_flight: u64,
     /// Partitions of `events`, and of the processor's offsets, that a transaction holds which nobody ends.
     pub(crate) open: u64,
-    /// What truncation leaves nothing to judge by: events whose record is gone, or is of a log before this one; records
-    /// without an event that may repeat one that is gone, or whose event may be gone or hidden.
+    /// What a loss of records leaves nothing to judge by: events whose record is gone, or is of a log before this one; records
+    /// without an event that may repeat one that is gone, whose event may be gone or hidden, or names another record.
     pub(crate) unjudged: u64,
     /// Records of `raw` that say something else than the first one of their identity, which is the one that counts. `events`
     /// is whole all the same.

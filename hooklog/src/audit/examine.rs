@@ -16,8 +16,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::counts::Counts;
 use super::extent::{self, Taken, Visible};
+use super::lacking::Lacking;
 use super::matching::{Extent, Finding, Kind, Tally, match_up};
 use super::passes;
+use super::runs::{Scratch, Sorter};
 use crate::cluster::{Cluster, PATIENCE};
 
 /// How much an audit may take.
@@ -103,7 +105,11 @@ pub(crate) fn examine(subject: &Subject, tell: &mut dyn FnMut(Finding)) -> Resul
     for (((partition, before), after), events) in (0..).map(Partition).zip(&before).zip(&after).zip(of_each) {
         let extent = extent_of(partition, before, after);
         let judged = passes::judged(subject, &extent, &shown, &bar, &mut tally)?;
-        match_up(&extent, judged, events.sorted()?, &mut tally)?;
+        let mut lacking = Sorter::new(&Scratch::below(&subject.scratch), subject.limits.memory);
+        let mut push = |one: Lacking| lacking.push(one.to_row());
+        let strays = match_up(&extent, judged, events.sorted()?, &mut tally, &mut push)?;
+        let lacking = lacking.sorted()?.map(|row| row.map(|row| Lacking::of_row(&row)));
+        tally.missing(&extent, lacking, &strays)?;
         tally.counts.in_flight += u64::try_from(before.ends.end.0 - extent.until.0).unwrap_or(0);
     }
     bar.finish_and_clear();

@@ -95,7 +95,7 @@ fn believed(subject: &Subject, facts: &[Facts]) -> Result<Vec<Option<NextOffset>
         Trust::Stamped(next) => Some(next),
         Trust::Unknown => {
             let outputs = outputs.as_ref()?;
-            Some(resume::rebuilt(facts, outputs.highest.get(&facts.partition).copied()))
+            Some(resume::rebuilt(facts, outputs.latest.get(&facts.partition).map(|latest| latest.offset)))
         }
     };
     Ok(facts.iter().map(next).collect())

@@ -7,6 +7,7 @@ use std::iter::Peekable;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
 
 use super::counts::Counts;
+use super::lacking::{Lacking, Strays};
 use super::print::Print;
 use super::window::Verdict;
 
@@ -109,38 +110,60 @@ impl Tally<'_> {
 }
 
 /// Goes through one partition of `raw`. `judged` is sorted by offset and ends before [`Extent::until`]; `events` is sorted by
-/// the record that each names.
+/// the record that each names. Hands over which records are `lacking` an event, for [`Tally::missing`], and says which events
+/// name a record that is not theirs.
 pub(super) fn match_up(
     extent: &Extent,
     judged: impl Iterator<Item = io::Result<Judged>>,
     events: impl Iterator<Item = io::Result<Event>>,
     tally: &mut Tally<'_>,
-) -> io::Result<()> {
-    let mut events = events.peekable();
+    lacking: &mut dyn FnMut(Lacking) -> io::Result<()>,
+) -> io::Result<Strays> {
+    let (mut events, mut strays) = (events.peekable(), Strays::new());
     let mut emitted = Emitted::after(extent.from);
     for record in judged {
         let record = record?;
         while let Some(event) = next_if(&mut events, |named| named < record.offset)? {
-            unmatched(extent, &event, tally);
+            unmatched(extent, &event, tally, &mut strays);
         }
         tally.counts.raw += 1;
         match record.verdict {
-            Verdict::Repeat { of } => repeat(extent, &record, emitted.contains(of), &mut events, tally)?,
+            Verdict::Repeat { of } => repeat(extent, &record, emitted.contains(of), &mut events, (tally, &mut strays))?,
             Verdict::First | Verdict::Expired | Verdict::Unsure => {
-                if unique(extent, &record, &mut events, tally)? {
-                    emitted.insert(record.offset);
+                match unique(extent, &record, &mut events, tally, &mut strays)? {
+                    Own::Lacking => lacking(record.lacking())?,
+                    Own::Unjudged => {}
+                    Own::There => emitted.insert(record.offset),
                 }
             }
         }
     }
     while let Some(event) = events.next().transpose()? {
-        unmatched(extent, &event, tally);
+        unmatched(extent, &event, tally, &mut strays);
     }
-    Ok(())
+    Ok(strays)
+}
+
+/// The event of a record that must have one.
+enum Own {
+    /// Or it may be, and cannot be seen.
+    There,
+    /// Nothing tells whether it must be.
+    Unjudged,
+    Lacking,
+}
+
+impl Judged {
+    fn lacking(&self) -> Lacking {
+        let is_expired = self.verdict == Verdict::Expired;
+        Lacking { offset: self.offset, time: self.time, is_expired, id: self.print.id }
+    }
 }
 
 /// Why an event is one too many though `raw` does not show it.
 const AGAIN: &str = "it repeats an event within the window whose record raw has lost";
+
+const ANOTHER: &str = "it is another event than the record that it names";
 
 type Events<I> = Peekable<I>;
 
@@ -151,18 +174,19 @@ fn next_if<I: Iterator<Item = io::Result<Event>>>(
     events.next_if(|event| event.as_ref().map_or(true, |event| wanted(event.record))).transpose()
 }
 
-/// A record that must have one event, unless it is unsure; whether it has one, or may have one that cannot be seen.
+/// A record that must have one event, unless it is unsure.
 fn unique<I: Iterator<Item = io::Result<Event>>>(
     extent: &Extent,
     record: &Judged,
     events: &mut Events<I>,
     tally: &mut Tally<'_>,
-) -> io::Result<bool> {
+    strays: &mut Strays,
+) -> io::Result<Own> {
     let (mut has_event, mut is_repeat) = (false, false);
     while let Some(event) = next_if(events, |named| named == record.offset)? {
         tally.counts.events += 1;
         if event.print.is_another(&record.print) {
-            tally.about(extent, Kind::Foreign, &event, "it is another event than the record that it names");
+            stray(extent, &event, ANOTHER, tally, strays);
             continue;
         }
         if has_event {
@@ -180,16 +204,14 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
     }
     if !has_event && (record.hidden || record.verdict == Verdict::Unsure) {
         tally.counts.unjudged += 1;
-        return Ok(record.hidden);
+        return Ok(if record.hidden { Own::There } else { Own::Unjudged });
+    }
+    if !has_event {
+        return Ok(Own::Lacking);
     }
     tally.counts.unique += u64::from(!is_repeat);
     tally.counts.expired_repeats += u64::from(record.verdict == Verdict::Expired);
-    if !has_event {
-        let position = RawPosition { partition: extent.partition, offset: record.offset };
-        let what = "it has no event";
-        tally.wrong(Finding { kind: Kind::Missing, record: Some((position, Some(record.time))), event: None, what });
-    }
-    Ok(has_event)
+    Ok(Own::There)
 }
 
 /// A record that must have no event of its own.
@@ -198,10 +220,14 @@ fn repeat<I: Iterator<Item = io::Result<Event>>>(
     record: &Judged,
     first_has_event: bool,
     events: &mut Events<I>,
-    tally: &mut Tally<'_>,
+    (tally, strays): (&mut Tally<'_>, &mut Strays),
 ) -> io::Result<()> {
     while let Some(event) = next_if(events, |named| named == record.offset)? {
         tally.counts.events += 1;
+        if event.print.is_another(&record.print) {
+            stray(extent, &event, ANOTHER, tally, strays);
+            continue;
+        }
         match first_has_event {
             true => tally.about(extent, Kind::Doubled, &event, "its record repeats one that has its event"),
             false => tally.about(extent, Kind::Foreign, &event, "its record repeats another, which has no event"),
@@ -211,7 +237,7 @@ fn repeat<I: Iterator<Item = io::Result<Event>>>(
 }
 
 /// An event whose record was not judged.
-fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>) {
+fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>, strays: &mut Strays) {
     let named = event.record;
     if named < extent.from.offset() {
         match event.again {
@@ -229,12 +255,18 @@ fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>) {
     }
     tally.counts.events += 1;
     if named >= extent.end.offset() {
-        tally.about(extent, Kind::Foreign, event, "it names an offset beyond the end of raw");
+        stray(extent, event, "it names an offset beyond the end of raw", tally, strays);
     } else if named >= extent.committed.offset() {
         tally.about(extent, Kind::Torn, event, "it is visible, and its offset is not committed");
     } else {
-        tally.about(extent, Kind::Foreign, event, "it names an offset at which raw has no record");
+        stray(extent, event, "it names an offset at which raw has no record", tally, strays);
     }
+}
+
+/// An event that names a record which is not its own.
+fn stray(extent: &Extent, event: &Event, what: &'static str, tally: &mut Tally<'_>, strays: &mut Strays) {
+    tally.about(extent, Kind::Foreign, event, what);
+    strays.insert(event.print.id);
 }
 
 /// Which records have their event: a bit each.

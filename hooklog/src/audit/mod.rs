@@ -16,6 +16,7 @@
 //! | [`again`] | which event repeats one whose record is gone: pure |
 //! | [`conflicts`] | which repeat says something else than the record that it repeats: pure |
 //! | [`matching`] | what has an event and what has none: pure |
+//! | [`lacking`] | which of those that have none are missing: pure |
 //! | [`counts`] | the figures, and whether they are those of a log that is whole |
 //! | [`examine`] | one pass after the other, and the judgement of each partition |
 //! | [`report`] | the table, the details, the line of JSON |
@@ -26,6 +27,7 @@ mod conflicts;
 mod counts;
 mod examine;
 mod extent;
+mod lacking;
 mod matching;
 mod passes;
 mod print;

@@ -4,6 +4,7 @@ use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
 
 use super::again::Emitted;
+use super::lacking::Lacking;
 use super::matching::{Event, Judged};
 use super::print::Print;
 use super::window::Verdict;
@@ -13,6 +14,7 @@ pub(super) const JUDGED: usize = 58;
 pub(super) const EVENT: usize = 53;
 pub(super) const EMITTED: usize = 44;
 pub(super) const PLACE: usize = 20;
+pub(super) const LACKING: usize = 25;
 
 /// A record of `raw` before it is judged; sorts by identity, then by offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,26 @@ impl Judged {
         };
         let (offset, time, hidden) = (Offset(offset), Millis(time), hidden == 1);
         Self { offset, verdict, time, hidden, print: Print::of_bytes(&print) }
+    }
+}
+
+impl Lacking {
+    /// Sorts by offset.
+    pub(super) fn to_row(self) -> [u8; LACKING] {
+        let mut row = [0; LACKING];
+        let out = put(&mut row, self.offset.0.to_be_bytes());
+        let out = put(out, self.time.0.to_be_bytes());
+        let out = put(out, [u8::from(self.is_expired)]);
+        put(out, self.id.to_be_bytes());
+        row
+    }
+
+    pub(super) fn of_row(row: &[u8; LACKING]) -> Self {
+        let (offset, rest) = number(row);
+        let (time, rest) = number(rest);
+        let ([is_expired], rest) = take(rest);
+        let (id, _) = take(rest);
+        Self { offset: Offset(offset), time: Millis(time), is_expired: is_expired == 1, id: u64::from_be_bytes(id) }
     }
 }
 
@@ -212,6 +234,8 @@ mod tests {
             let partition = Partition(partition);
             let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, print };
             prop_assert_eq!(Event::of_row(&event.to_row()), event);
+            let lacking = Lacking { offset, time, is_expired: word == 1, id: n };
+            prop_assert_eq!(Lacking::of_row(&lacking.to_row()), lacking);
             let emitted = Emitted { identity, record: of, partition, offset, time };
             prop_assert_eq!(Emitted::of_row(&emitted.to_row()), emitted);
             prop_assert_eq!(Place::of_row(&event.place().to_row()), emitted.place());

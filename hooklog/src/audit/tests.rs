@@ -51,7 +51,13 @@ fn matched(extent: &Extent, judged: Vec<Judged>, events: &[Event]) -> (Counts, V
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
     let mut events = events.to_vec();
     events.sort_by_key(|event| (event.record, event.offset));
-    match_up(extent, judged.into_iter().map(Ok), events.into_iter().map(Ok), &mut tally).unwrap();
+    let (mut lacking, events) = (Vec::new(), events.into_iter().map(Ok));
+    let mut push = |one| {
+        lacking.push(Ok(one));
+        Ok(())
+    };
+    let strays = match_up(extent, judged.into_iter().map(Ok), events, &mut tally, &mut push).unwrap();
+    tally.missing(extent, lacking.into_iter(), &strays).unwrap();
     let counts = tally.counts.judged();
     let damage: u64 = counts.damage().iter().map(|(_, count, _)| count).sum();
     assert_eq!(damage, u64::try_from(findings.len()).unwrap(), "what is counted is told");
@@ -134,6 +140,24 @@ fn an_event_of_another_identity_is_foreign_and_leaves_its_record_without_one() {
 }
 
 #[test]
+fn a_record_whose_event_names_another_one_is_not_missing() {
+    let mut events = whole(&RAW);
+    // Record 1 was another one when its event was made; the event of what stands there now names a place behind the end.
+    events[1].record = Offset(9);
+    let counts = audited(&RAW, &events);
+    assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (0, 1, 1, false));
+    events[0].print = print(2, 0);
+    events.remove(1);
+    let counts = audited(&RAW, &events);
+    assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (1, 1, 1, false), "that of 0 is missing");
+    let mut events = whole(&RAW);
+    // The same where a repeat stands now.
+    events[1].record = Offset(2);
+    let counts = audited(&RAW, &events);
+    assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.doubled), (0, 1, 1, 0));
+}
+
+#[test]
 fn an_event_that_differs_in_one_part_is_altered() {
     let changes: [fn(&mut Print); 3] = [|print| print.value = [9; 16], |print| print.id = 9, |print| print.rest = 9];
     for change in changes {
@@ -164,7 +188,7 @@ fn events_of_records_that_retention_took_are_not_judged() {
     let events = [event(&raw, 0, 0), event(&raw, 1, 1)];
     let mut tell = |finding: Finding| panic!("{finding:?}");
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
-    match_up(&extent, std::iter::empty(), events.into_iter().map(Ok), &mut tally).unwrap();
+    match_up(&extent, std::iter::empty(), events.into_iter().map(Ok), &mut tally, &mut |_| Ok(())).unwrap();
     assert_eq!((tally.counts.events, tally.counts.unjudged), (0, 2), "and counted as such");
 }
 
@@ -184,11 +208,11 @@ fn an_error_of_the_disk_is_no_verdict() {
     let broken = || std::iter::once_with(|| Err(std::io::Error::other("disk")));
     let mut tell = |_| {};
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
-    assert!(match_up(&extent(&RAW), std::iter::empty(), broken(), &mut tally).is_err());
+    assert!(match_up(&extent(&RAW), std::iter::empty(), broken(), &mut tally, &mut |_| Ok(())).is_err());
     let judged = judged(&extent(&RAW), &RAW, Stretches::always(WINDOW)).into_iter().map(Ok);
     let mut tell = |_| {};
     let mut tally = Tally { counts: Counts::NONE, tell: &mut tell };
-    assert!(match_up(&extent(&RAW), judged, broken(), &mut tally).is_err());
+    assert!(match_up(&extent(&RAW), judged, broken(), &mut tally, &mut |_| Ok(())).is_err());
 }
 
 fn logs() -> impl Strategy<Value = Vec<Raw>> {

@@ -12,12 +12,13 @@ use hooklog_log::ends;
 use hooklog_log::provision::Provisioned;
 use hooklog_processor::Dedup;
 use hooklog_schemas::{NextOffset, Partition, Stamp};
-use hooklog_store::{Applied, Source, Writes};
+use hooklog_store::{Applied, Source, Verified, Writes};
 use hooklog_task::resume::Facts;
+use hooklog_task::rewritten::{Known, rewritten};
 use hooklog_task::{Fold, transform};
 use rdkafka::consumer::Consumer;
 
-use super::plan::{Mended, UnknownAt, mended};
+use super::plan::{self, Mended, UnknownAt, mended};
 use crate::cluster::{Cluster, PATIENCE};
 
 /// A static member that is gone counts as one until its session is over: 15 s, and the coordinator's own time.
@@ -102,7 +103,7 @@ impl Group {
     /// What becomes of each partition; `decision` counts where nothing tells where one was.
     pub(super) fn rows(&self, decision: Option<UnknownAt>) -> Result<Vec<Row>> {
         let facts = self.facts()?;
-        let all: BTreeSet<Partition> = facts.iter().map(|facts| facts.partition).collect();
+        let all: BTreeSet<Partition> = self.partitions().into_iter().collect();
         let task = &self.task;
         let outputs = transform::highest_positions(&task.connection, &task.output, &task.input.id.0, &all)?;
         if let Some(other) = &outputs.other_log {
@@ -111,13 +112,21 @@ impl Group {
                 "some events were made from another log than today's raw; they count for nothing here"
             );
         }
-        let row = |facts: Facts| {
-            let highest = outputs.highest.get(&facts.partition).copied();
-            let is_of_another_log = highest.is_none() && outputs.other_log.is_some();
-            let is_blind = outputs.blind.contains(&facts.partition);
-            Row { mended: mended(&facts, highest, is_blind, decision), facts, is_of_another_log }
+        let row = |(facts, applied): (Facts, Applied)| {
+            let (latest, of) =
+                (outputs.latest.get(&facts.partition).copied(), (task.input.name.as_str(), facts.partition));
+            let known = Known { last: applied.last, latest };
+            let is_of_another_log = latest.is_none() && outputs.other_log.is_some();
+            let mended = match rewritten(&task.connection, of, Isolation::Uncommitted, facts.input, known)? {
+                Some(_) => plan::rewritten(&facts),
+                None => {
+                    let is_blind = outputs.blind.contains(&facts.partition);
+                    mended(&facts, latest.map(|latest| latest.offset), is_blind, decision)
+                }
+            };
+            Ok(Row { mended, facts, is_of_another_log })
         };
-        Ok(facts.into_iter().map(row).collect())
+        facts.into_iter().map(row).collect()
     }
 
     pub(super) fn partitions(&self) -> Vec<Partition> {
@@ -130,36 +139,56 @@ impl Group {
         committed::stable(&task.connection, &task.group, &task.input.name, &self.partitions(), patience)
     }
 
-    fn facts(&self) -> Result<Vec<Facts>> {
+    /// What is known of each partition, and where its store stands.
+    fn facts(&self) -> Result<Vec<(Facts, Applied)>> {
         let (task, raw) = (&self.task, &self.task.input);
         let (partitions, stable) = (self.partitions(), self.stable(PATIENCE)?);
         let ends = ends::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let stores = stores(&self.data_dir, task);
-        let facts = partitions.into_iter().zip(ends).map(|(partition, input)| Facts {
-            partition,
-            applied: stores.as_deref().map_or(NextOffset::ZERO, |stores| self.applied(stores, partition)),
-            committed: stable.iter().find(|committed| committed.partition == partition).cloned(),
-            stamp: self.stamp.clone(),
-            input,
+        let facts = partitions.into_iter().zip(ends).map(|(partition, input)| {
+            let applied = stores.as_deref().map_or(Applied::NOTHING, |stores| self.applied(stores, partition));
+            let committed = stable.iter().find(|committed| committed.partition == partition).cloned();
+            (Facts { partition, applied: applied.next, committed, stamp: self.stamp.clone(), input }, applied)
         });
         Ok(facts.collect())
     }
 
-    /// S. A store that cannot be opened is no more than a lost cache: then events alone tell.
-    fn applied(&self, stores: &Path, partition: Partition) -> NextOffset {
+    /// Where the store stands. One that cannot be opened is no more than a lost cache: then events alone tell.
+    fn applied(&self, stores: &Path, partition: Partition) -> Applied {
         let path = stores.join(format!("p{partition}"));
         if !path.is_dir() {
-            return NextOffset::ZERO;
+            return Applied::NOTHING;
         }
         let source = Source { topic: self.task.input.name.clone(), partition };
         let opened = self.task.registry.open_existing(&path, self.fold.layout());
-        match opened.and_then(|store| store.applied(&source)) {
-            Ok(applied) => applied.next,
-            Err(error) => {
-                tracing::warn!(partition = partition.0, %error, "the store cannot be asked; going by `events` alone");
-                NextOffset::ZERO
-            }
+        opened.and_then(|store| store.applied(&source)).unwrap_or_else(|error| {
+            tracing::warn!(partition = partition.0, %error, "the store cannot be asked; going by `events` alone");
+            Applied::NOTHING
+        })
+    }
+
+    /// Goes on with what raw has now, where the stores or events tell of another history: each store takes raw in once more,
+    /// from its beginning, and nothing that is in `events` now is asked about it again. What the stores have seen they keep: a
+    /// webhook that raw lost and that comes again must not become a second event.
+    pub(super) fn begin_again<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Result<()> {
+        let (task, events) = (&self.task, &self.task.output);
+        let stores = stores(&self.data_dir, task).unwrap_or_else(|| task.stores.clone());
+        let ends = ends::all(&task.connection, &events.name, events.partitions, Isolation::Committed)?;
+        let outputs: Vec<NextOffset> = ends.iter().map(|ends| ends.end).collect();
+        for row in rows {
+            let (partition, next) = (row.facts.partition, row.mended.new);
+            let source = Source { topic: task.input.name.clone(), partition };
+            let path = stores.join(format!("p{partition}"));
+            let store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
+            store.forget_verified(&source)?;
+            store.apply(
+                &Writes::default(),
+                &[(source.clone(), Applied { next: row.facts.input.earliest, ..Applied::NOTHING })],
+            )?;
+            store.set_verified(&source, &Verified { next, outputs: outputs.clone() })?;
+            tracing::warn!(partition = partition.0, "the store takes in all of raw once more");
         }
+        Ok(())
     }
 
     /// Goes on without the records that were deleted from the beginning of raw: what they were is forgotten.

@@ -59,6 +59,8 @@ fn repair(cluster: &Cluster, OffsetsArgs { args, unknown_at }: &OffsetsArgs, com
         // First: an offset that counts in today's `raw` makes what is of another log history.
         former::record(&cluster.connection, &topics, &former)?;
         group.write(rows.iter().filter(|row| row.mended.case.changes()))?;
+        // After the offsets: where this is broken off, the stores still stop the processor.
+        group.begin_again(rows.iter().filter(|row| row.mended.case.is_other_history()))?;
         group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
     }
     until_nobody_reads(tell(&rows, &former, args.apply, common.json))

@@ -41,6 +41,8 @@ pub(super) enum Case {
     Deleted,
     /// Events, or the store, are of records that raw does not have any more.
     LostTail,
+    /// The same, and raw was written on since: other records stand at their places.
+    Rewritten,
     /// Nothing tells where it was: for a person to decide.
     Unknowable,
     /// A person has decided.
@@ -70,7 +72,12 @@ impl Case {
 
     /// Whether records of raw were acknowledged and are gone.
     pub(super) fn is_loss_of_raw(self) -> bool {
-        matches!(self, Case::Beyond | Case::LostTail)
+        matches!(self, Case::Beyond) || self.is_other_history()
+    }
+
+    /// Whether the store, or events, tell of another history than raw does.
+    pub(super) fn is_other_history(self) -> bool {
+        matches!(self, Case::LostTail | Case::Rewritten)
     }
 
     pub(super) fn why(self) -> &'static str {
@@ -89,7 +96,10 @@ impl Case {
             }
             Case::Decided => "nothing told where it was: --unknown-at decides",
             Case::LostTail => {
-                "raw lost its tail: events, or the store, know of records beyond its end; delete the store, then audit"
+                "raw lost its end: events, or the store, know of records beyond it; what is left has its events after `hooklog repair`"
+            }
+            Case::Rewritten => {
+                "raw lost its end and was written anew: other records stand where events, or the store, know some; what is left has its events after `hooklog repair`"
             }
         }
     }
@@ -117,8 +127,10 @@ pub(super) fn mended(
     let input = facts.input;
     let least = resume::rebuilt(facts, highest_event);
     let new = least.max(input.earliest).min(input.end);
+    if least > input.end {
+        return Mended { new, case: Case::LostTail, is_truncated: false };
+    }
     let case = match resume::trust(facts) {
-        _ if least > input.end => Case::LostTail,
         Trust::Stamped(next) if next > input.end => Case::Beyond,
         Trust::Stamped(next) if next < least => Case::Behind,
         Trust::Stamped(next) if next < input.earliest => Case::Deleted,
@@ -128,6 +140,12 @@ pub(super) fn mended(
         Trust::Unknown => mistrust(facts),
     };
     Mended { new, case, is_truncated: lacks_records(facts, new) }
+}
+
+/// The offset where raw lost its end and was written on: behind everything that is there. Nothing tells which of it has an
+/// event, so a repair emits what is missing.
+pub(super) fn rewritten(facts: &Facts) -> Mended {
+    Mended { new: facts.input.end, case: Case::Rewritten, is_truncated: false }
 }
 
 /// Whether the store ends before raw begins, though the processor has been beyond that.

@@ -68,7 +68,7 @@ fn take_at(live: &Generation, key: &str, body: &Body, offset: i64) {
     let (value, offset, time) = (body.0.to_string(), Offset(offset), Millis(0));
     let (key, partition) = (Some(key.as_bytes()), partition_for(key.as_bytes(), 4));
     let input = Input { partition, offset, time, key, value: value.as_bytes(), headers: Vec::new() };
-    crate::advance::take(live, &input, Applied { next: offset.next(), clock: time }).unwrap();
+    crate::advance::take(live, &input, Applied { next: offset.next(), clock: time, last: None }).unwrap();
 }
 
 fn sub(id: &str, second: i64, status: &str) -> Body {

@@ -41,7 +41,7 @@ fn get(store: &Store, family: Family, key: &[u8]) -> Option<Vec<u8>> {
 fn writes_and_their_position_are_there_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let applied = Applied { next: NextOffset(7), clock: day(3) };
+    let applied = Applied { next: NextOffset(7), clock: day(3), last: None };
     {
         let store = registry().open(&path, layout(), "test 1").unwrap();
         assert_eq!(store.applied(&source()).unwrap(), Applied::NOTHING);
@@ -104,7 +104,7 @@ fn expired_buckets_go_and_the_rest_stays_also_after_opening_again() {
         let mut writes = Writes::default();
         seen(&mut writes, b"old", day(1));
         seen(&mut writes, b"new", day(40));
-        store.apply(&writes, &[(source(), Applied { next: NextOffset(2), clock: day(46) })]).unwrap();
+        store.apply(&writes, &[(source(), Applied { next: NextOffset(2), clock: day(46), last: None })]).unwrap();
         assert_eq!(store.drop_expired(day(45)).unwrap(), 0);
         assert_eq!(store.drop_expired(day(46)).unwrap(), 1);
     }
@@ -174,7 +174,7 @@ fn a_store_whose_files_are_gone_is_damaged_and_no_new_one() {
             let store = registry().open(&path, layout(), "x").unwrap();
             let mut writes = Writes::default();
             seen(&mut writes, b"x", day(3));
-            store.apply(&writes, &[(source(), Applied { next: NextOffset(7), clock: day(3) })]).unwrap();
+            store.apply(&writes, &[(source(), Applied { next: NextOffset(7), clock: day(3), last: None })]).unwrap();
             store.flush().unwrap();
         }
         let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
@@ -211,7 +211,7 @@ fn what_batches_emitted_is_remembered_with_their_position_until_it_is_verified()
     let dir = tempfile::tempdir().unwrap();
     let store = registry().open(&dir.path().join("store"), layout(), "test 1").unwrap();
     let other = Source { partition: Partition(21), ..source() };
-    let at = |next| Applied { next: NextOffset(next), clock: day(3) };
+    let at = |next| Applied { next: NextOffset(next), clock: day(3), last: None };
     let apply = |source: &Source, next, emission: Option<&Emission>| {
         store.apply_emitting(&Writes::default(), (source, at(next)), emission).unwrap();
     };

@@ -8,11 +8,13 @@ use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
 use hooklog_log::reader::{Reader, Span};
-use hooklog_schemas::{NextOffset, Offset, Partition, RawPosition, header};
+use hooklog_schemas::{Millis, NextOffset, Partition, RawPosition, header};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
+use crate::input;
+use crate::rewritten::Origin;
 
 /// How much of an output partition is read at first, from its end backwards; twice as much each time that was not enough.
 const FIRST_CHUNK: i64 = 4096;
@@ -23,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What committed outputs name as their inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
-    /// The highest offset of each input partition among them.
-    pub highest: BTreeMap<Partition, Offset>,
+    /// The latest record of each input partition that has an output.
+    pub latest: BTreeMap<Partition, Origin>,
     /// Another log that outputs name, if any does.
     pub other_log: Option<String>,
     /// Input partitions of which an output partition that lost its beginning holds nothing any more.
@@ -108,8 +110,8 @@ fn read_chunk(
 ) -> Result<(), Error> {
     each_output(connection, span, log, stop, |named| match named {
         Named::OfAnotherLog(named) => found.other_log = Some(named.to_owned()),
-        Named::Ours { position, is_repaired } => {
-            found.note(position.partition, position.offset);
+        Named::Ours { position, time, is_repaired } => {
+            found.note(position.partition, Origin { offset: position.offset, time });
             if !is_repaired {
                 met.insert(position.partition);
             }
@@ -123,6 +125,8 @@ pub(super) enum Named<'m> {
     /// A record of the log that was asked for.
     Ours {
         position: RawPosition,
+        /// Its own time.
+        time: Millis,
         /// Whether `hooklog repair` wrote it.
         is_repaired: bool,
     },
@@ -152,7 +156,7 @@ fn named<'m>(message: &'m BorrowedMessage<'_>, log: &str) -> Named<'m> {
     match (text(message, header::LOG), text(message, header::POSITION).map(RawPosition::from_str)) {
         (Some(other), _) if other != log => Named::OfAnotherLog(other),
         (Some(_), Some(Ok(position))) => {
-            Named::Ours { position, is_repaired: text(message, header::REPAIRED).is_some() }
+            Named::Ours { position, time: input::time(message), is_repaired: text(message, header::REPAIRED).is_some() }
         }
         _ => Named::Nothing,
     }
@@ -164,13 +168,13 @@ fn text<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {
 }
 
 impl Outputs {
-    fn note(&mut self, partition: Partition, offset: Offset) {
-        let highest = self.highest.entry(partition).or_insert(offset);
-        *highest = offset.max(*highest);
+    fn note(&mut self, partition: Partition, origin: Origin) {
+        let latest = self.latest.entry(partition).or_insert(origin);
+        *latest = origin.max(*latest);
     }
 
     fn join(&mut self, other: Outputs) {
-        other.highest.into_iter().for_each(|(partition, offset)| self.note(partition, offset));
+        other.latest.into_iter().for_each(|(partition, origin)| self.note(partition, origin));
         self.other_log = self.other_log.take().or(other.other_log);
         self.blind.extend(other.blind);
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
-use hooklog_store::{Applied, Emission, Error as StoreError, Source, Store, Verified};
+use hooklog_store::{Applied, Emission, Error as StoreError, LastRecord, Source, Store, Verified};
 
 use super::due::Place;
 use crate::error::Error;
@@ -25,14 +25,15 @@ pub(super) struct Owned {
     /// Why nothing more may be folded; it leaves once nothing of it is open.
     fault: Option<Error>,
     dropped_at: Option<Instant>,
+    is_compared: bool,
 }
 
 impl Owned {
     pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
         let applied = store.applied(&source)?;
         let (overlay, outputs, suspects) = (Overlay::default(), Vec::new(), Vec::new());
-        let (folded, fault, dropped_at) = (applied, None, None);
-        Ok(Owned { source, store, applied, folded, overlay, outputs, suspects, fault, dropped_at })
+        let (folded, fault, dropped_at, is_compared) = (applied, None, None, false);
+        Ok(Owned { source, store, applied, folded, overlay, outputs, suspects, fault, dropped_at, is_compared })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -41,6 +42,21 @@ impl Owned {
 
     pub(super) fn applied(&self) -> NextOffset {
         self.applied.next
+    }
+
+    /// The last record that is in the store, if it knows it.
+    pub(super) fn last(&self) -> Option<LastRecord> {
+        self.applied.last
+    }
+
+    /// Whether the input has been compared with what the store and the outputs say of it, since the store was opened.
+    pub(super) fn is_compared(&self) -> bool {
+        self.is_compared
+    }
+
+    /// It has been, and is what they were made of.
+    pub(super) fn compared(&mut self) {
+        self.is_compared = true;
     }
 
     /// The next offset to commit, where there is something to commit.
@@ -74,7 +90,7 @@ impl Owned {
         let mut effects = step(fold, &self.store, &mut self.overlay, batch)?;
         self.suspects.append(&mut effects.suspects);
         if let Some(last) = batch.last() {
-            self.folded = Applied { next: last.offset.next(), clock: last.time };
+            self.folded = last.reached();
         }
         let outputs = effects.origins.iter().zip(&effects.produce);
         self.outputs.extend(outputs.map(|(origin, record)| (*origin, record.partition)));

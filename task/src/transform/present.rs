@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::outputs::{Named, each_output};
 use crate::error::Error;
 use crate::owed::Present;
+use crate::rewritten::Origin;
 
 /// How much of an output partition is read at first, from its end backwards; twice as much each time that was not enough.
 const FIRST_CHUNK: i64 = 4096;
@@ -23,6 +24,8 @@ const FAR: i64 = 2_000_000;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) present: Present,
+    /// The output of the latest record that has one.
+    pub(super) latest: Option<Origin>,
     /// From here on outputs may be missing; before it all are there.
     pub(super) complete_before: NextOffset,
     /// Another log that outputs name, where none names ours.
@@ -31,7 +34,7 @@ pub(super) struct Found {
 
 impl Default for Found {
     fn default() -> Found {
-        Found { present: Present::default(), complete_before: NextOffset::ZERO, other_log: None }
+        Found { present: Present::default(), latest: None, complete_before: NextOffset::ZERO, other_log: None }
     }
 }
 
@@ -98,10 +101,12 @@ impl Outputs<'_> {
         let begin = |verified: &Verified| verified.outputs[usize::try_from(output.0).expect("partitions count from 0")];
         let Some(from) = since.values().map(begin).min() else { return Ok(()) };
         self.read(output, from.max(ends.earliest), ends.end, |named| {
-            if let Named::Ours { position, .. } = named
+            if let Named::Ours { position, time, .. } = named
                 && since.contains_key(&position.partition)
             {
-                found.entry(position.partition).or_default().present.note(output, position.offset);
+                let found = found.entry(position.partition).or_default();
+                found.present.note(output, position.offset);
+                found.latest = found.latest.max(Some(Origin { offset: position.offset, time }));
             }
         })?;
         let is_cut = |verified: &Verified| begin(verified) < ends.earliest;
@@ -122,8 +127,10 @@ impl Outputs<'_> {
         while to > ends.earliest && !whole.is_subset(&met) {
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             self.read(output, from, to, |named| match named {
-                Named::Ours { position, is_repaired } if whole.contains(&position.partition) => {
-                    found.entry(position.partition).or_default().present.note_all_up_to(output, position.offset);
+                Named::Ours { position, time, is_repaired } if whole.contains(&position.partition) => {
+                    let found = found.entry(position.partition).or_default();
+                    found.present.note_all_up_to(output, position.offset);
+                    found.latest = found.latest.max(Some(Origin { offset: position.offset, time }));
                     // What `hooklog repair` emitted stands behind outputs of later records: it counts, and ends no search.
                     if !is_repaired {
                         met.insert(position.partition);

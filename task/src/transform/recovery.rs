@@ -23,6 +23,7 @@ use crate::input::{self, BATCH_BYTES, Input};
 use crate::owed::{Comparable, Present, owed};
 use crate::progress::Progress;
 use crate::resume::{self, Facts, Resume, Stop, Trust};
+use crate::rewritten;
 
 /// How long the committed offsets are asked for at first without a look at whether they are still wanted.
 const SLICE: Duration = Duration::from_secs(2);
@@ -115,6 +116,9 @@ impl<F: Fold> Recovery<'_, F> {
     /// Rolls the store forward (I5). The partition then goes on at its `applied` offset, once its debt is committed.
     pub(super) fn restore(&self, owned: &mut Owned, known: Known) -> Result<Debt, Error> {
         let Known { facts, found, outputs } = known;
+        if !owned.is_compared() {
+            self.compare(&facts, &found, owned)?;
+        }
         let (plan, cut) = self.plan(&facts, &found, owned)?;
         let (partition, from, until) = (facts.partition, plan.from, plan.until);
         tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
@@ -137,6 +141,21 @@ impl<F: Fold> Recovery<'_, F> {
             owned.set_verified(&Verified { next: until, outputs })?;
         }
         Ok(Debt { partition, owed, present: found.present, next })
+    }
+
+    /// Compares the input with what the store and the outputs say of it.
+    fn compare(&self, facts: &Facts, found: &Found, owned: &mut Owned) -> Result<(), Error> {
+        let Facts { partition, input, .. } = *facts;
+        let (name, known) =
+            (self.config.input.name.as_str(), rewritten::Known { last: owned.last(), latest: found.latest });
+        let of = (name, partition);
+        match rewritten::rewritten(&self.config.connection, of, Isolation::Uncommitted, input, known)? {
+            Some(offset) => Err(Stop::Rewritten { partition, offset }.into()),
+            None => {
+                owned.compared();
+                Ok(())
+            }
+        }
     }
 
     fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<(Resume, Option<Cut>), Error> {
