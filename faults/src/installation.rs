@@ -10,13 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use hooklog_test_support::{Done, Process, Program, Site, http};
+use hooklog_test_support::{Done, Port, Process, Program, Site, http};
 use rustix::process::Signal;
 
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::load::Target;
-use crate::ports;
 use crate::reader;
 use crate::tail::{last_lines, tail};
 
@@ -31,9 +30,9 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Installation {
     site: Site,
     directory: PathBuf,
-    ingest: u16,
-    query: u16,
-    kafka: u16,
+    ingest: Port,
+    query: Port,
+    kafka: Port,
     up: Option<Program>,
     disks: Option<Disks>,
 }
@@ -51,9 +50,7 @@ impl Installation {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let hooklog = hooklog.to_str().context("the program's path is not UTF-8")?;
         let site = Site::alone_in(hooklog, directory);
-        let ingest = ports::free(&[])?;
-        let query = ports::free(&[ingest])?;
-        let kafka = ports::free(&[ingest, query])?;
+        let [ingest, query, kafka] = [(); 3].map(|()| Port::reserve());
         let installation = Self { site, directory: directory.to_owned(), ingest, query, kafka, up: None, disks: None };
         installation.end_what_was_left();
         Ok(installation)
@@ -85,7 +82,7 @@ impl Installation {
     }
 
     pub(crate) fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.kafka)
+        self.kafka.address()
     }
 
     pub(crate) fn events(&self) -> String {
@@ -114,8 +111,7 @@ impl Installation {
     }
 
     fn up_command(&self) -> Command {
-        let address = |port: u16| format!("127.0.0.1:{port}");
-        let (ingest, query, kafka) = (address(self.ingest), address(self.query), self.kafka.to_string());
+        let (ingest, query, kafka) = (self.ingest.address(), self.query.address(), self.kafka.number().to_string());
         let flags = ["up", "--ingest-addr", &ingest, "--query-addr", &query, "--kafka-port", &kafka];
         let mut command = self.command(&[&flags[..], &["--partitions", PARTITIONS]].concat());
         // Ctrl-C at our terminal is for us: we stop it in order.
@@ -210,14 +206,14 @@ impl Installation {
     }
 
     fn says_ready(&self) -> bool {
-        http::get(&format!("127.0.0.1:{}", self.query), "/readyz").is_ok_and(|answer| answer.status == 200)
+        http::get(&self.query.address(), "/readyz").is_ok_and(|answer| answer.status == 200)
     }
 
     /// Where the load goes.
     pub(crate) fn target(&self) -> Result<Target> {
         let path = self.data_dir().join("secrets/stripe");
         let secret = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let address = SocketAddr::from(([127, 0, 0, 1], self.ingest));
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ingest.number()));
         Ok(Target { address, secret: secret.trim().to_owned() })
     }
 

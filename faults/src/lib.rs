@@ -6,7 +6,7 @@
 //! | [`options`] | the scenarios and their flags |
 //! | [`schedule`] | what is done in each cycle, from a seed: pure |
 //! | `run`, `act`, `check` | the cycles; the faults; what is looked at between them |
-//! | `installation`, `disk`, `ports` | what is tested, and where |
+//! | `installation`, `disk` | what is tested, and where |
 //! | `load` | webhooks, posted until they are acknowledged |
 //! | [`reader`], `exact` | `events` as a plain consumer sees it, and whether each acknowledged event is there once: the latter pure |
 //! | [`logs`] | the logs of a stopped broker: has each transaction all its markers? |
@@ -23,7 +23,6 @@ mod installation;
 mod load;
 pub mod logs;
 pub mod options;
-mod ports;
 mod progress;
 pub mod reader;
 pub mod report;

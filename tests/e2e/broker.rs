@@ -1,6 +1,6 @@
 //! The local broker: started, adopted, replaced, restarted, given up, refused.
 
-use hooklog_test_support::{Process, Program, Refused, failed_append, unique_prefix, wait_until};
+use hooklog_test_support::{Port, Process, Program, Refused, failed_append, unique_prefix, wait_until};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -184,7 +184,8 @@ fn an_orphan_at_another_port_than_the_wanted_one_is_replaced() {
     let first = place.start();
     let (broker, old_address) = (place.broker(), address(&first));
     first.kill();
-    let port = free_port();
+    let reserved = Port::reserve();
+    let port = reserved.number();
     let second = place.try_start(port).unwrap_or_else(|refused| panic!("{refused}"));
     assert_eq!(address(&second), format!("127.0.0.1:{port}"));
     assert_ne!(address(&second), old_address);
@@ -415,8 +416,4 @@ fn found(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").expect("a PATH");
     let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.exists());
     found.and_then(|path| Path::canonicalize(&path).ok()).unwrap_or_else(|| panic!("{program} is on the PATH"))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

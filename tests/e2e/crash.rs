@@ -1,12 +1,11 @@
 //! Killed in the middle of the work, again and again, with nothing cleaned by hand.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use hooklog_oracle::{Oracle, expected_events};
-use hooklog_test_support::{DEADLINE, Record, Site, Up, wait_until_within};
+use hooklog_test_support::{DEADLINE, Port, Record, Site, Up, wait_until_within};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// So many events, where nobody asks for more.
@@ -54,17 +53,8 @@ enum Victim {
 }
 
 /// Stripe's webhooks go to one address, so ours stays over all restarts.
-struct Address(String);
-
-impl Address {
-    fn free() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self(listener.local_addr().unwrap().to_string())
-    }
-
-    fn up(&self, site: &Site) -> Up {
-        site.try_up(&["--ingest-addr", &self.0]).unwrap_or_else(|refused| panic!("{refused}"))
-    }
+fn up_at(port: &Port, site: &Site) -> Up {
+    site.try_up(&["--ingest-addr", &port.address()]).unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 /// Goes on through everything, as Stripe does. Ended with the test, however that ends.
@@ -119,15 +109,15 @@ fn each_once(count: usize, events: &[Record], acked: &[String]) {
 fn after_three_kills_of_hooklog_and_one_of_its_broker_nothing_is_lost_or_doubled_and_every_answer_is_right() {
     let size = how_many().div_ceil(KILLS.len());
     let patience = DEADLINE * u32::try_from(size.div_ceil(EVENTS / KILLS.len())).unwrap();
-    let (site, address) = (Site::alone(HOOKLOG), Address::free());
+    let (site, port) = (Site::alone(HOOKLOG), Port::reserve());
     let batches: Vec<Batch> = (7..).take(KILLS.len()).map(|seed| Batch::new(&site, seed, size)).collect();
-    let (mut up, mut senders) = (address.up(&site), Vec::new());
+    let (mut up, mut senders) = (up_at(&port, &site), Vec::new());
     for (victim, batch) in KILLS.into_iter().zip(&batches) {
         let mut sender = Sender::start(&site, batch);
         let enough = || (batch.acked().len() >= size / SHARE).then_some(());
         wait_until_within(patience, enough).expect("enough is acknowledged");
         assert_eq!(sender.is_done(), None, "nothing was under way any more");
-        up = killed(victim, up, || address.up(&site));
+        up = killed(victim, up, || up_at(&port, &site));
         senders.push(sender);
     }
     for sender in &mut senders {

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hooklog_test_support::{Site, Up, http, wait_until};
+use hooklog_test_support::{Port, Site, Up, http, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// Asks for more, such as 20.
@@ -161,7 +160,8 @@ fn services_that_end_for_want_of_room_at_once_are_started_again_after_longer_and
     // For the directory, its lock, and no view.
     let views = site.data_dir().join("projector");
     let Some(_disk) = Disk::at(&views, "size=200m,nr_inodes=3") else { return no_root() };
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let port = Port::reserve();
+    let address = port.address();
     let log = site.file("log");
     let mut command =
         site.command(&["up", "--ingest-addr", &address, "--query-addr", "127.0.0.1:0", "--kafka-port", "0"]);
@@ -189,8 +189,9 @@ fn services_that_end_for_want_of_room_at_once_are_started_again_after_longer_and
 fn a_start_on_a_full_disk_waits_for_room_and_then_checks_the_log_of_the_broker_that_died_of_it() {
     let site = Site::alone(HOOKLOG);
     let Some(disk) = Disk::at(&site.data_dir(), "size=500m") else { return no_root() };
-    let up = site.up();
-    let address = up.address("ingest").trim_start_matches("http://").to_owned();
+    let port = Port::reserve();
+    let address = port.address();
+    let up = site.try_up(&["--ingest-addr", &address]).unwrap_or_else(|refused| panic!("{refused}"));
     site.send(&["--events", "200", "--seed", "5"]);
     let broker = up.broker();
     up.program.kill();

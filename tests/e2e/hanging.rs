@@ -2,6 +2,7 @@
 
 //! partitions or in all. Here the markers are taken out of the partitions' files while the broker is away, which leaves the same.
 
+use hooklog_faults::logs::segment::Segment;
 use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::ends;
 use hooklog_task::measure::{COMMITTED, HANGING, REEMITTED, TRANSACTIONS};
@@ -32,7 +33,7 @@ const SKIPPED: [Skipped; 6] = [
 /// Under load, hooklog is killed; once the coordinator has ended what was open, so is its broker.
 fn killed_under_load(site: &Site, up: Up, name: &str) {
     let (raw, events) = (site.topics().raw(), site.topics().events());
-    let feed = Feed::start(up.brokers(), &raw, 4, name);
+    let feed = Feed::paced(up.brokers(), &raw, 4, name);
     let committed = || up.metric(TRANSACTIONS, &format!("outcome=\"{COMMITTED}\""));
     let before = committed();
     wait_until("there are many commits", || (committed() > before + 20.0).then_some(()));
@@ -57,10 +58,10 @@ fn commits_whose_end_markers_were_skipped_are_ended_and_nothing_is_lost_or_doubl
     for skipped in SKIPPED {
         killed_under_load(&site, up, skipped.name);
         for partition in skipped.events {
-            site.log(&format!("hooklog.events-{partition}")).hide_last_commit_markers(LAST);
+            Segment::of(&site, &format!("hooklog.events-{partition}")).hide_last_commit_markers(LAST);
         }
         if skipped.offsets {
-            site.log_of_offsets().hide_last_commit_markers(LAST);
+            Segment::of_offsets(&site).hide_last_commit_markers(LAST);
         }
         if skipped.store {
             std::fs::remove_dir_all(site.stores()).unwrap();
@@ -82,9 +83,9 @@ fn offsets_repair_ends_what_hangs_and_the_next_start_emits_what_that_took_back()
     let up = site.up();
     killed_under_load(&site, up, "repaired");
     for partition in 0..4 {
-        site.log(&format!("hooklog.events-{partition}")).hide_last_commit_markers(LAST);
+        Segment::of(&site, &format!("hooklog.events-{partition}")).hide_last_commit_markers(LAST);
     }
-    site.log_of_offsets().hide_last_commit_markers(LAST);
+    Segment::of_offsets(&site).hide_last_commit_markers(LAST);
     let data_dir = site.data_dir();
     let broker = site.service(&["broker", "run", "--kafka-port", "0"]).unwrap();
     let shown = site.run(&["offsets", "repair"]);

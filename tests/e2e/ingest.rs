@@ -8,7 +8,7 @@ use std::thread;
 
 use hooklog_log::{Topics, partition_for};
 use hooklog_schemas::RawPosition;
-use hooklog_test_support::{Broker, Program, unique_prefix, wait_until};
+use hooklog_test_support::{Broker, Port, Program, unique_prefix, wait_until};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -220,20 +220,22 @@ fn a_topic_that_takes_no_writes_is_503_until_it_does() {
 #[test]
 fn a_broker_that_goes_and_comes_back_costs_503s_and_nothing_that_was_acknowledged() {
     let place = tempfile::tempdir().unwrap();
-    let broker = |port: &str| {
+    let port = Port::reserve();
+    let broker = || {
         let mut command = Command::new(HOOKLOG);
-        command.args(["broker", "run", "--kafka-port", port, "--data-dir"]).arg(place.path().join("data"));
+        command
+            .args(["broker", "run", "--kafka-port", &port.number().to_string(), "--data-dir"])
+            .arg(place.path().join("data"));
         Program::spawn(command).unwrap_or_else(|refused| panic!("{refused}"))
     };
-    let first = broker("0");
-    let address = first.ready()["brokers"].as_str().unwrap().to_owned();
-    let ingest = Ingest::ready(&address);
+    let first = broker();
+    let ingest = Ingest::ready(&port.address());
     let mut acked = vec![ingest.post(br#"{"id":"evt_before"}"#).position()];
     first.stop();
     let during = ingest.post(br#"{"id":"evt_during"}"#);
     assert_eq!((during.status, during.head.contains("retry-after: ")), (503, true), "{during:?}");
     wait_until("ingest notices", || (ingest.get("/readyz").status == 503).then_some(()));
-    let second = broker(address.rsplit_once(':').unwrap().1);
+    let second = broker();
     ingest.wait_until_ready();
     acked.push(ingest.post(br#"{"id":"evt_after"}"#).position());
     let raw = ingest.raw();

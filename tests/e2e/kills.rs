@@ -4,7 +4,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use hooklog_test_support::{Site, Transactions, Up, wait_until};
+use hooklog_faults::logs::Logs;
+use hooklog_test_support::{Port, Site, Up, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 /// Asks for more, such as 200.
@@ -48,17 +49,12 @@ fn kills() -> usize {
     std::env::var(VARIABLE).map_or(KILLS, |text| text.parse().unwrap_or_else(|_| panic!("{VARIABLE}={text}")))
 }
 
-/// Every log of the broker's, also those that were rolled over.
-fn said(site: &Site) -> String {
-    let logs = fs::read_dir(site.data_dir().join("broker/logs")).unwrap();
-    logs.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default()).collect()
-}
-
 #[test]
 fn after_kills_under_load_no_transaction_is_complete_without_its_markers() {
     let site = Site::alone(HOOKLOG);
-    let mut up = site.up();
-    let address = up.address("ingest").trim_start_matches("http://").to_owned();
+    let ingest = Port::reserve();
+    let start = || site.try_up(&["--ingest-addr", &ingest.address()]).unwrap_or_else(|refused| panic!("{refused}"));
+    let mut up = start();
     let _load = Load::on(&site, &up);
     let mut starts = Vec::new();
     for kill in 0..kills() {
@@ -71,7 +67,7 @@ fn after_kills_under_load_no_transaction_is_complete_without_its_markers() {
             thread::sleep(PAUSE);
         }
         let began = Instant::now();
-        up = site.try_up(&["--ingest-addr", &address]).unwrap_or_else(|refused| panic!("{refused}"));
+        up = start();
         starts.push(began.elapsed());
     }
     drop(_load);
@@ -85,9 +81,9 @@ fn after_kills_under_load_no_transaction_is_complete_without_its_markers() {
     assert!(up.program.stop().success());
     starts.sort();
     println!("starts after a kill: p50 {:?}, max {:?}", starts[starts.len() / 2], starts[starts.len() - 1]);
-    let skipped = said(&site).matches("Couldn't find leader endpoint for partitions").count();
-    assert_eq!(skipped, 0, "the coordinator skipped markers");
-    let transactions = Transactions::read(&site.data_dir().join("broker/kafka"));
-    assert!(transactions.completed > 20, "{transactions:?}");
-    assert_eq!(transactions.unmarked, Vec::<String>::new());
+    let logs = Logs::read(&site.data_dir()).unwrap();
+    assert_eq!(logs.no_leader, 0, "the coordinator says that it skipped markers");
+    let judgement = logs.judge();
+    assert!(judgement.is_whole() && judgement.unjudged == 0, "{judgement:?}");
+    assert!(judgement.transactions > 20, "{judgement:?}");
 }

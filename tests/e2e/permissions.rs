@@ -153,7 +153,13 @@ impl Try<'_> {
         let mut child = self.command(&[arguments, &["--json"]].concat()).stdout(file).spawn().unwrap();
         let end = Instant::now() + self.patience;
         let line = || serde_json::from_str(std::fs::read_to_string(&out).unwrap().lines().next()?).ok();
-        let works = wait_until_within(self.patience, || line().filter(|ready| works(ready)).map(|_| ())).is_some();
+        let works = wait_until_within(self.patience, || {
+            // Looked at first: what it did before its end counts.
+            let has_ended = child.try_wait().unwrap().is_some();
+            let works = line().is_some_and(|ready| works(&ready));
+            (works || has_ended).then_some(works)
+        });
+        let works = works == Some(true);
         let _ = child.kill();
         let _ = child.wait();
         works && Instant::now() <= end + Duration::from_secs(5)

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
+use hooklog_faults::logs::Kind;
+use hooklog_faults::logs::segment::Segment;
 use hooklog_oracle::Oracle;
-use hooklog_test_support::segment::{Kind, Log};
 use hooklog_test_support::{Record, Site, Up, truncate};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -61,12 +62,12 @@ impl Machine {
         self.site.data_dir().join("broker/power-loss")
     }
 
-    fn log(&self, partition: &str) -> Log {
-        self.site.log(partition)
+    fn log(&self, partition: &str) -> Segment {
+        Segment::of(&self.site, partition)
     }
 
-    fn offsets(&self) -> Log {
-        self.site.log_of_offsets()
+    fn offsets(&self) -> Segment {
+        Segment::of_offsets(&self.site)
     }
 
     /// All is as it was before, for every reader, and stays so.
@@ -95,10 +96,10 @@ fn batches_are_found_where_kafka_writes_them(machine: &Machine) {
     for partition in 0..4 {
         let log = machine.log(&format!("hooklog.events-{partition}"));
         let batches = log.batches();
-        let end = batches.last().map_or(0, |batch| batch.at.end);
+        let end = batches.last().map_or(0, |(_, at)| at.end);
         assert_eq!(end as u64, fs::metadata(&log.0).unwrap().len());
-        let are_there = |kind| batches.iter().filter(|batch| batch.kind == kind).count() > 2;
-        assert!(are_there(Kind::Records) && are_there(Kind::Commit) && !are_there(Kind::Plain), "{batches:?}");
+        let are_there = |kind| batches.iter().filter(|(batch, _)| batch.kind == kind).count() > 2;
+        assert!(are_there(Kind::Transactional) && are_there(Kind::Commit) && !are_there(Kind::Plain), "{batches:?}");
     }
 }
 
@@ -117,8 +118,8 @@ fn events_and_offsets_that_a_machine_lost_are_there_again_before_anything_is_ser
     let machine = Machine::used();
     machine.log("hooklog.events-0").lose_half(Kind::Commit);
     machine.log("hooklog.events-1").lose_half(Kind::Commit);
-    machine.log("hooklog.events-2").lose_half(Kind::Records);
-    machine.offsets().lose_half(Kind::Records);
+    machine.log("hooklog.events-2").lose_half(Kind::Transactional);
+    machine.offsets().lose_half(Kind::Transactional);
     let up = machine.site.up();
     machine.is_whole(&up);
     let (_, events) = machine.site.processed(up.brokers());

@@ -14,7 +14,7 @@ use std::time::Duration;
 use hooklog_test_support::anew::{delete, make_anew};
 use hooklog_test_support::http::{get, post_signed};
 use hooklog_test_support::records::records;
-use hooklog_test_support::{Broker, Program, Site, Up, wait_until, wait_until_within};
+use hooklog_test_support::{Broker, Port, Program, Site, Up, wait_until, wait_until_within};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const SECRET: &str = "whsec_anew";
@@ -67,9 +67,9 @@ fn now() -> u64 {
 }
 
 /// A broker that can be stopped and started again at its port.
-fn broker(place: &Path, port: &str) -> (Program, String) {
+fn broker(place: &Path, port: &Port) -> (Program, String) {
     let mut command = Command::new(HOOKLOG);
-    command.args(["broker", "run", "--kafka-port", port, "--data-dir"]).arg(place);
+    command.args(["broker", "run", "--kafka-port", &port.number().to_string(), "--data-dir"]).arg(place);
     let program = Program::spawn(command).unwrap_or_else(|refused| panic!("{refused}"));
     let address = program.ready()["brokers"].as_str().unwrap().to_owned();
     (program, address)
@@ -106,15 +106,15 @@ fn stopped(up: Up, topic: &str, ids: &[&str]) {
 
 fn raw_is_made_anew(restart_before: bool) {
     let place = tempfile::tempdir().unwrap();
-    let (mut kafka, address) = broker(&place.path().join("kafka"), "0");
+    let port = Port::reserve();
+    let (mut kafka, address) = broker(&place.path().join("kafka"), &port);
     let site = Site::at(&address, HOOKLOG);
     let Services { ingest, process, project } = Services::start(&site);
     let load = Load::on(ingest.address("ingest"));
     load.goes_on(100);
     if restart_before {
-        let port = address.rsplit(':').next().unwrap();
         assert!(kafka.stop().success());
-        kafka = broker(&place.path().join("kafka"), port).0;
+        kafka = broker(&place.path().join("kafka"), &port).0;
         load.goes_on(100);
     }
     let raw = site.topics().raw();
@@ -152,15 +152,15 @@ fn nothing_is_acknowledged_into_a_raw_that_was_made_anew_after_a_restart_of_the_
 
 fn events_are_made_anew(restart_before: bool) {
     let place = tempfile::tempdir().unwrap();
-    let (mut kafka, address) = broker(&place.path().join("kafka"), "0");
+    let port = Port::reserve();
+    let (mut kafka, address) = broker(&place.path().join("kafka"), &port);
     let site = Site::at(&address, HOOKLOG);
     let Services { ingest, process, project } = Services::start(&site);
     let load = Load::on(ingest.address("ingest"));
     load.goes_on(100);
     if restart_before {
-        let port = address.rsplit(':').next().unwrap();
         assert!(kafka.stop().success());
-        kafka = broker(&place.path().join("kafka"), port).0;
+        kafka = broker(&place.path().join("kafka"), &port).0;
         load.goes_on(100);
     }
     let events = site.topics().events();

@@ -1,17 +1,12 @@
 //! Kafka is away: at the start of a service, and while it runs. It is waited for, and `/readyz` says so at all times.
 
-use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
-use hooklog_test_support::{Program, Site, http, wait_until};
+use hooklog_test_support::{Port, Program, Site, http, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
-}
 
 /// A service that has not said that it is ready.
 struct Waiting(Child);
@@ -46,10 +41,10 @@ fn status(address: &str, path: &str) -> Option<u16> {
 
 #[test]
 fn a_start_while_kafka_is_away_waits_alive_and_not_ready_until_it_is_there() {
-    let (kafka, brokers_home) = (free_port().to_string(), Site::alone(HOOKLOG));
-    let brokers = format!("127.0.0.1:{kafka}");
-    let addresses = [(); 4].map(|()| format!("127.0.0.1:{}", free_port()));
-    let [ingest, query, views, _] = &addresses;
+    let (kafka, brokers_home) = (Port::reserve(), Site::alone(HOOKLOG));
+    let brokers = kafka.address();
+    let ports = [(); 3].map(|()| Port::reserve());
+    let [ingest, query, views] = &ports.each_ref().map(Port::address);
     let (site, second, third) = (Site::alone(HOOKLOG), Site::alone(HOOKLOG), Site::alone(HOOKLOG));
     let on = ["--brokers", brokers.as_str()];
     let up = ["up", "--ingest-addr", ingest, "--query-addr", query, "--partitions", "4"];
@@ -70,7 +65,7 @@ fn a_start_while_kafka_is_away_waits_alive_and_not_ready_until_it_is_there() {
         || http::post_signed(&format!("http://{ingest}"), secret.trim_end(), now(), br#"{"id":"evt_1"}"#).unwrap();
     assert_eq!(webhook().status, 503);
     assert!(up.lives() && process.lives() && project.lives());
-    let arguments = ["broker", "run", "--kafka-port", &kafka, "--data-dir"];
+    let arguments = ["broker", "run", "--kafka-port", &kafka.number().to_string(), "--data-dir"];
     let mut command = std::process::Command::new(HOOKLOG);
     command.args(arguments).arg(brokers_home.data_dir());
     let broker = Program::spawn(command).unwrap_or_else(|refused| panic!("{refused}"));

@@ -1,4 +1,5 @@
-//! The batches of a partition, read from its segments: headers of format v2 and the type of control batches, nothing else.
+//! The batches of a partition, read from its segments: headers of format v2 and the type of control batches. What is in a
+//! batch reads `whole`.
 //! <https://kafka.apache.org/documentation/#recordbatch>
 
 use std::fs::{self, File};
@@ -36,6 +37,15 @@ pub struct Batch {
     pub kind: Kind,
 }
 
+/// A header, and what only its segment needs.
+pub(super) struct Header {
+    pub(super) batch: Batch,
+    /// The offset of the last record.
+    pub(super) last: i64,
+    /// Of the whole batch, in bytes.
+    pub(super) size: u64,
+}
+
 /// What a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,6 +60,13 @@ pub enum Kind {
     Abort,
     /// Another control batch.
     Control,
+}
+
+impl Kind {
+    /// Whether it ends a transaction.
+    pub fn is_marker(self) -> bool {
+        matches!(self, Kind::Commit | Kind::Abort)
+    }
 }
 
 /// A partition, as far as its segments go.
@@ -77,8 +94,11 @@ impl Log {
     }
 }
 
-/// The segments of a partition, in their order.
-pub(super) fn segments(directory: &Path) -> Result<Vec<PathBuf>> {
+/// The segments of the partition whose directory this is, in their order.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn segments(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
@@ -93,12 +113,12 @@ fn read_segment(path: &Path, batches: &mut Vec<Batch>) -> Result<()> {
     while at + HEADER as u64 <= length {
         let mut bytes = [0; LOOKED_AT];
         let count = read_some(&file, &mut bytes, at)?;
-        let Some((batch, size)) = parse(&bytes[..count])? else { break };
-        if at + size > length {
+        let Some(header) = parse(&bytes[..count])? else { break };
+        if at + header.size > length {
             break;
         }
-        batches.push(batch);
-        at += size;
+        batches.push(header.batch);
+        at += header.size;
     }
     Ok(())
 }
@@ -114,8 +134,8 @@ fn read_some(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The batch at the beginning of `bytes` and its size; `None` where nothing was written.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Batch, u64)>> {
+/// The header at the beginning of `bytes`; `None` where nothing was written.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>> {
     let mut fields = Fields(bytes);
     let (offset, length) = (fields.i64()?, fields.i32()?);
     if length == 0 {
@@ -126,7 +146,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Batch, u64)>> {
     ensure!(magic == MAGIC && length > 0, "a batch of format {magic} and length {length}: only format 2 can be read");
     fields.skip(4)?; // crc
     let attributes = fields.i16()?;
-    fields.skip(12)?; // the last offset and the first time
+    let last = offset + i64::from(fields.i32()?);
+    fields.skip(8)?; // the first time
     let (time, producer, epoch) = (fields.i64()?, fields.i64()?, fields.i16()?);
     fields.skip(8)?; // sequence and count
     let kind = match (attributes & CONTROL != 0, attributes & TRANSACTIONAL != 0) {
@@ -134,7 +155,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Batch, u64)>> {
         (false, true) => Kind::Transactional,
         (false, false) => Kind::Plain,
     };
-    Ok(Some((Batch { offset, producer, epoch, time, kind }, BEFORE_LENGTH + u64::from(length.unsigned_abs()))))
+    let size = BEFORE_LENGTH + u64::from(length.unsigned_abs());
+    Ok(Some(Header { batch: Batch { offset, producer, epoch, time, kind }, last, size }))
 }
 
 /// The type of a control record is in its key: version, type.
@@ -153,11 +175,11 @@ fn control(mut record: Fields<'_>) -> Result<Kind> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A batch as Kafka writes it, with these attributes and records.
-    fn written(offset: i64, attributes: i16, producer: i64, records: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn written(offset: i64, attributes: i16, producer: i64, records: &[u8]) -> Vec<u8> {
         let length = i32::try_from(HEADER - 12 + records.len()).unwrap();
         let mut bytes = Vec::new();
         bytes.extend(offset.to_be_bytes());
@@ -177,7 +199,7 @@ mod tests {
         bytes
     }
 
-    fn marker(offset: i64, producer: i64, kind: u8) -> Vec<u8> {
+    pub(in super::super) fn marker(offset: i64, producer: i64, kind: u8) -> Vec<u8> {
         // length, attributes, time, offset, key length (4), key (version, type), value length (6), value, headers
         written(offset, 0x30, producer, &[0x20, 0, 0, 0, 8, 0, 0, 0, kind, 12, 0, 0, 0, 0, 0, 9, 0])
     }

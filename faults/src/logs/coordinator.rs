@@ -6,11 +6,12 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::batches::{HEADER, Kind, parse};
+use super::batches::Kind;
 use super::fields::Fields;
+use super::whole::split;
 
 /// What the coordinator wrote of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,41 +58,17 @@ pub(super) fn read_segment(path: &Path) -> Result<Vec<Entry>> {
     entries(&bytes).with_context(|| format!("cannot decode {}", path.display()))
 }
 
-fn entries(mut bytes: &[u8]) -> Result<Vec<Entry>> {
+fn entries(segment: &[u8]) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    while bytes.len() >= HEADER {
-        let Some((batch, size)) = parse(bytes)? else { break };
-        let Some((whole, rest)) = usize::try_from(size).ok().and_then(|size| bytes.split_at_checked(size)) else {
-            break;
-        };
-        if batch.kind == Kind::Plain {
-            read_records(whole, &mut entries)?;
+    for batch in split(segment)?.iter().filter(|batch| batch.batch.kind == Kind::Plain) {
+        for (key, value) in batch.records()? {
+            let key = key.context("a record without a key")?;
+            // Without a value the id is forgotten: nothing of a transaction.
+            let entry = value.map(|value| entry(Fields(key), Fields(value))).transpose()?;
+            entries.extend(entry.flatten());
         }
-        bytes = rest;
     }
     Ok(entries)
-}
-
-fn read_records(batch: &[u8], entries: &mut Vec<Entry>) -> Result<()> {
-    let mut fields = Fields(batch);
-    fields.skip(21)?;
-    let compression = fields.i16()? & 0x07;
-    ensure!(compression == 0, "a compressed batch in a log that is never compressed");
-    fields.skip(34)?;
-    let count = fields.i32()?;
-    for _ in 0..count {
-        let length = fields.length()?;
-        let mut record = Fields(fields.bytes(length)?);
-        record.skip(1)?; // attributes
-        record.varint()?; // time
-        record.varint()?; // offset
-        let key = record.nullable_bytes()?.context("a record without a key")?;
-        // Without a value the id is forgotten: nothing of a transaction.
-        if let Some(value) = record.nullable_bytes()? {
-            entries.extend(entry(Fields(key), Fields(value))?);
-        }
-    }
-    Ok(())
 }
 
 fn entry(mut key: Fields<'_>, mut value: Fields<'_>) -> Result<Option<Entry>> {

@@ -2,44 +2,54 @@
 
 use anyhow::{Context, Result};
 
-/// What is still to be read.
+/// What is still to be read of what Kafka writes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    /// The bytes end before, or are none of these; so with all others here.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(count).context("it ends too early")?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    pub(super) fn skip(&mut self, count: usize) -> Result<()> {
+    /// Passes over `count` bytes.
+    pub fn skip(&mut self, count: usize) -> Result<()> {
         self.bytes(count).map(drop)
     }
 
-    pub(super) fn i8(&mut self) -> Result<i8> {
+    /// One byte.
+    pub fn i8(&mut self) -> Result<i8> {
         Ok(i8::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i16(&mut self) -> Result<i16> {
+    /// Two bytes.
+    pub fn i16(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i32(&mut self) -> Result<i32> {
+    /// Four bytes.
+    pub fn i32(&mut self) -> Result<i32> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i64(&mut self) -> Result<i64> {
+    /// Eight bytes.
+    pub fn i64(&mut self) -> Result<i64> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
     /// With a length of two bytes before it.
-    pub(super) fn string(&mut self) -> Result<String> {
+    pub fn string(&mut self) -> Result<String> {
         let length = usize::try_from(self.i16()?)?;
         Ok(String::from_utf8(self.bytes(length)?.to_vec())?)
     }
 
-    pub(super) fn unsigned_varint(&mut self) -> Result<u64> {
+    /// Seven bits in each byte.
+    pub fn unsigned_varint(&mut self) -> Result<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.array::<1>()?[0];
@@ -52,24 +62,26 @@ impl<'a> Fields<'a> {
     }
 
     /// Zigzag, as in records.
-    pub(super) fn varint(&mut self) -> Result<i64> {
+    pub fn varint(&mut self) -> Result<i64> {
         let value = self.unsigned_varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    pub(super) fn length(&mut self) -> Result<usize> {
+    /// A varint that counts something.
+    pub fn length(&mut self) -> Result<usize> {
         usize::try_from(self.varint()?).context("a negative length")
     }
 
     /// With a varint before them; -1 is none.
-    pub(super) fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>> {
+    pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>> {
         match self.varint()? {
             -1 => Ok(None),
             length => self.bytes(usize::try_from(length).context("a negative length")?).map(Some),
         }
     }
 
-    pub(super) fn skip_tagged(&mut self) -> Result<()> {
+    /// The tagged fields at the end of a structure.
+    pub fn skip_tagged(&mut self) -> Result<()> {
         for _ in 0..self.unsigned_varint()? {
             self.unsigned_varint()?;
             let length = self.unsigned_varint()?;

@@ -4,13 +4,17 @@
 //! |---|---|
 //! | `batches` | the headers of a partition's batches |
 //! | `coordinator` | the transaction coordinator's entries |
-//! | `fields` | how both are written |
+//! | `whole` | batches with their records and their places in a segment |
+//! | [`segment`] | a segment cut and changed, for tests that need a log as a crash leaves it |
+//! | `fields` | how all of them are written |
 //! | `judge` | both held against each other: pure |
 
 mod batches;
 mod coordinator;
 mod fields;
 mod judge;
+pub mod segment;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,9 +25,11 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use batches::{Batch, Kind, Log};
+pub use batches::{Batch, Kind, Log, segments};
 pub use coordinator::{Entry, State};
+pub use fields::Fields;
 pub use judge::{Judgement, Outcome, Skipped, Unended, judge};
+pub use whole::{KeyValue, Whole, split};
 
 const COORDINATOR: &str = "__transaction_state-";
 const OFFSETS: &str = "__consumer_offsets-";
@@ -97,6 +103,18 @@ struct Line {
 fn is_events(name: &str) -> bool {
     let number = name.rsplit('.').next().and_then(|last| last.strip_prefix(EVENTS));
     number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The directories of all partitions of a topic, by their number, where `kafka` is the broker's.
+///
+/// # Errors
+/// The broker's directory cannot be read.
+pub fn partitions(kafka: &Path, topic: &str) -> Result<Vec<(i32, PathBuf)>> {
+    let number = |name: &str| name.strip_prefix(topic)?.strip_prefix('-')?.parse().ok();
+    let named = directories(kafka)?.into_iter().filter_map(|(name, path)| Some((number(&name)?, path)));
+    let mut found: Vec<_> = named.collect();
+    found.sort();
+    Ok(found)
 }
 
 fn directories(kafka: &Path) -> Result<Vec<(String, PathBuf)>> {

@@ -15,6 +15,8 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 const ANSWER: Duration = Duration::from_secs(60);
 /// Records between two waits for acknowledgements, which are what paces it.
 const AT_ONCE: usize = 50;
+/// Of a paced one, between two rounds: some hundred events a second for each partition.
+const PAUSE: Duration = Duration::from_millis(40);
 /// Every so many records, one that was there before comes again.
 const REPEATED: usize = 5;
 
@@ -27,8 +29,19 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Writes events called `evt_<name>_<n>` to the first `partitions` partitions of `raw`.
+    /// Writes events called `evt_<name>_<n>` to the first `partitions` partitions of `raw`, as fast as they are acknowledged: at
+    /// any moment a processor has a transaction open.
     pub fn start(brokers: &str, raw: &str, partitions: u32, name: &str) -> Self {
+        Self::with_pauses(Duration::ZERO, brokers, raw, partitions, name)
+    }
+
+    /// The same at a rate that leaves the processors to other tests: for whoever needs many transactions, and none open at a
+    /// certain moment.
+    pub fn paced(brokers: &str, raw: &str, partitions: u32, name: &str) -> Self {
+        Self::with_pauses(PAUSE, brokers, raw, partitions, name)
+    }
+
+    fn with_pauses(pause: Duration, brokers: &str, raw: &str, partitions: u32, name: &str) -> Self {
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let writer = Writer::new(brokers, raw, partitions, name);
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&acked));
@@ -37,6 +50,7 @@ impl Feed {
             while !stopped.load(Ordering::Relaxed) {
                 next = writer.write(next);
                 count.store(next, Ordering::Relaxed);
+                thread::sleep(pause);
             }
         });
         Self { stop, acked, thread: Some(thread) }

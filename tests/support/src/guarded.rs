@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use hooklog_log::Connection;
 use tempfile::TempDir;
 
+use crate::port::Port;
 use crate::wait::{wait_until, wait_until_within};
 
 /// The only super user.
@@ -61,7 +62,8 @@ pub struct Right {
 pub struct Guarded {
     directory: TempDir,
     shell: Child,
-    port: u16,
+    port: Port,
+    _controller: Port,
 }
 
 impl Guarded {
@@ -73,8 +75,8 @@ impl Guarded {
         let jars = Command::new(binary).args(["broker", "fetch"]).output().expect("the binary is there").stdout;
         let jars = format!("{}/*", String::from_utf8(jars).expect("a path").trim());
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (port, controller) = (free_port(), free_port());
-        let settings = settings(port, controller, users);
+        let (port, controller) = (Port::reserve(), Port::reserve());
+        let settings = settings(port.number(), controller.number(), users);
         fs::write(directory.path().join("server.properties"), settings).expect("the settings are written");
         let format = ["kafka.tools.StorageTool", "format", "--cluster-id", "R3VhcmRlZEJyb2tlcjAwMA", "--config"];
         let mut tool = java(&jars, directory.path(), "format.log");
@@ -84,7 +86,7 @@ impl Guarded {
         let mut shell = Command::new("sh");
         logged(shell.args(["-c", broker, &jars]).stdin(Stdio::piped()), directory.path(), "server.log");
         let shell = shell.spawn().expect("a shell");
-        let guarded = Self { directory, shell, port };
+        let guarded = Self { directory, shell, port, _controller: controller };
         wait_until("the guarded broker answers", || {
             let admin = guarded.connection(ADMIN).admin().expect("an admin client");
             let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(2)).ok()?;
@@ -95,7 +97,7 @@ impl Guarded {
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.address()
     }
 
     /// How `user` reaches it.
@@ -119,7 +121,7 @@ impl Guarded {
     /// The broker refuses, or does not know of them in time.
     #[track_caller]
     pub fn allow(&self, user: &str, rights: &[Right]) {
-        let mut wire = Wire::open(self.port).expect("the admin is let in");
+        let mut wire = Wire::open(self.port.number()).expect("the admin is let in");
         let mut body = Bytes::default();
         body.count(rights.len());
         for right in rights {
@@ -185,11 +187,6 @@ fn logged<'c>(command: &'c mut Command, directory: &Path, log: &str) -> &'c mut 
     let file = File::create(directory.join(log)).expect("a log");
     let errors = file.try_clone().expect("a second handle");
     command.current_dir(directory).stdout(file).stderr(errors)
-}
-
-/// Another program may take it before the broker does: then the broker does not start, and the test says so.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 const SASL_HANDSHAKE: i16 = 17;

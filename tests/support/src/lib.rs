@@ -5,17 +5,15 @@
 //! - [`site`]: [`Site`]: one installation of hooklog: a data directory and its log, over the lives of several processes
 //! - [`up`]: [`Up`]: a running `hooklog up`, to be posted to and asked
 //! - [`program`]: [`Program`]: a running `hooklog`, which says when it is ready
+//! - [`Port`]: a port that is one test's alone, over all restarts of what listens there
 //! - [`process`]: pids with their start times, so that a kill never hits a stranger
 //! - [`records`]: topics and offsets as a plain client sees them
 //! - [`feed`]: [`Feed`]: load straight into `raw`
-//! - [`segment`]: a partition's file, read and cut while the broker is away
 //! - [`truncate`]: records deleted from the beginning of a topic
 //! - [`anew`]: a topic that is deleted and made again
-//! - [`segments`]: a partition's file, batch by batch
 //! - [`failed_append`]: what Kafka says where its disk refuses an append
 //! - [`settings`]: a topic's settings, altered under everybody
 //! - [`http`]: a client whose bytes are the test's own
-//! - [`transactions`]: the coordinator's log beside the partitions', from the files
 //! - [`wait`]: [`wait_until`], with a deadline
 //! - [`names`]: prefixes that nobody else uses
 
@@ -26,14 +24,12 @@ mod feed;
 pub mod guarded;
 pub mod http;
 mod names;
+mod port;
 mod process;
 mod program;
 pub mod records;
-pub mod segment;
-pub mod segments;
 pub mod settings;
 mod site;
-mod transactions;
 pub mod truncate;
 mod up;
 mod wait;
@@ -42,10 +38,10 @@ pub use broker::Broker;
 pub use feed::Feed;
 pub use guarded::Guarded;
 pub use names::unique_prefix;
+pub use port::Port;
 pub use process::Process;
 pub use program::{Program, Refused};
 pub use records::Record;
 pub use site::{Done, Site};
-pub use transactions::Transactions;
 pub use up::{Up, narrowed};
 pub use wait::{DEADLINE, wait_until, wait_until_within};

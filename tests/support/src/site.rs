@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use crate::broker::Broker;
 use crate::names::unique_prefix;
+use crate::port::Port;
 use crate::process::Process;
 use crate::program::{Program, Refused};
 use crate::records::{Record, committed, ends, records};
-use crate::segment::Log;
 use crate::up::Up;
 use crate::wait::wait_until;
 
@@ -28,6 +28,8 @@ pub struct Site {
     /// Removes the directory, where it is the test's own.
     _temporary: Option<TempDir>,
     cluster: Option<String>,
+    /// Of its own broker, where it has one.
+    port: Option<Port>,
     prefix: String,
 }
 
@@ -79,7 +81,7 @@ impl Site {
         Self::new(&self.binary, Some(cluster), self.prefix.clone())
     }
 
-    /// With a broker of its own, that `up` starts.
+    /// With a broker of its own, that `up` starts at a port that nobody takes while it is away.
     ///
     /// # Panics
     /// No directory can be made.
@@ -91,13 +93,14 @@ impl Site {
     pub fn alone_in(binary: &str, directory: &Path) -> Self {
         let prefix = Topics::default().prefix().to_owned();
         let directory = directory.to_owned();
-        Self { binary: binary.to_owned(), directory, _temporary: None, cluster: None, prefix }
+        Self { binary: binary.to_owned(), directory, _temporary: None, cluster: None, port: None, prefix }
     }
 
     fn new(binary: &str, cluster: Option<String>, prefix: String) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary directory");
         let directory = temporary.path().to_owned();
-        Self { binary: binary.to_owned(), directory, _temporary: Some(temporary), cluster, prefix }
+        let port = cluster.is_none().then(Port::reserve);
+        Self { binary: binary.to_owned(), directory, _temporary: Some(temporary), cluster, port, prefix }
     }
 
     /// A file of the test's own, beside the data directory.
@@ -143,7 +146,7 @@ impl Site {
         Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
-    /// `hooklog up` at free ports, and ready.
+    /// `hooklog up` at free ports, its broker at the same one each time, and ready.
     ///
     /// # Panics
     /// It refuses.
@@ -158,8 +161,9 @@ impl Site {
     /// It ended before it was ready: how.
     pub fn try_up(&self, more: &[&str]) -> Result<Up, Refused> {
         let addresses = ["--ingest-addr", "127.0.0.1:0", "--query-addr", "127.0.0.1:0", "--partitions", PARTITIONS];
-        let port: &[&str] = if self.cluster.is_some() { &[] } else { &["--kafka-port", "0"] };
-        self.service(&[&["up"], &addresses[..], port, more].concat())
+        let kafka = self.port.as_ref().map(|port| port.number().to_string());
+        let port: Vec<&str> = kafka.iter().flat_map(|port| ["--kafka-port", port]).collect();
+        self.service(&[&["up"], &addresses[..], &port, more].concat())
     }
 
     /// Any command that goes on until it is stopped.
@@ -256,22 +260,6 @@ impl Site {
         let mut stores: Vec<_> = paths.filter(|path| path.is_dir()).collect();
         assert_eq!(stores.len(), 1, "{stores:?}");
         stores.remove(0)
-    }
-
-    /// The file of a partition of its own broker, such as `hooklog.events-0`.
-    pub fn log(&self, partition: &str) -> Log {
-        Log(self.data_dir().join("broker/kafka").join(partition).join("00000000000000000000.log"))
-    }
-
-    /// The file of its own broker with the processor's committed offsets: the largest partition of them.
-    ///
-    /// # Panics
-    /// There is none.
-    #[track_caller]
-    pub fn log_of_offsets(&self) -> Log {
-        let all = (0..8).map(|n| self.log(&format!("__consumer_offsets-{n}")));
-        let size = |log: &Log| std::fs::metadata(&log.0).map_or(0, |metadata| metadata.len());
-        all.max_by_key(size).expect("the broker has run here")
     }
 
     /// `events` holds what the oracle says of `raw`, each once and nothing else, and `hooklog audit` agrees. Returns how

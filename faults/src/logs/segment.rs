@@ -1,72 +1,48 @@
-//! The file of one partition as Kafka writes it, read and cut while the broker is away.
+//! The file of one partition, cut and changed while the broker is away: for tests that need a log as a crash leaves it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use hooklog_test_support::Site;
+
+use super::batches::{Batch, Kind};
+use super::whole::split;
+
 /// The first segment of a partition: batches, one behind the other.
 #[derive(Clone, Debug)]
-pub struct Log(pub PathBuf);
+pub struct Segment(pub PathBuf);
 
-/// One batch, and where it is in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Its bytes in the file.
-    pub at: Range<usize>,
-    /// The offset of its first record.
-    pub base: i64,
-    /// Who wrote it, where it is part of a transaction; -1 otherwise.
-    pub producer: i64,
-    /// What it is.
-    pub kind: Kind,
-}
+/// A batch, and its bytes in the file.
+pub type Placed = (Batch, Range<usize>);
 
-/// What a batch is to transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Records outside of any transaction.
-    Plain,
-    /// Records of a transaction.
-    Records,
-    /// Ends a transaction that is committed.
-    Commit,
-    /// Ends a transaction that is aborted.
-    Abort,
-}
-
-impl Kind {
-    /// Whether it ends a transaction.
-    pub fn is_marker(self) -> bool {
-        matches!(self, Kind::Commit | Kind::Abort)
+impl Segment {
+    /// Of a partition of a site's own broker, such as `hooklog.events-0`.
+    pub fn of(site: &Site, partition: &str) -> Self {
+        Self(site.data_dir().join("broker/kafka").join(partition).join("00000000000000000000.log"))
     }
-}
 
-/// Bytes of a batch before its records.
-/// <https://kafka.apache.org/documentation/#recordbatch>
-const HEADER: usize = 61;
+    /// Of a site's own broker, with the processor's committed offsets: the largest partition of them.
+    ///
+    /// # Panics
+    /// There is none.
+    #[track_caller]
+    pub fn of_offsets(site: &Site) -> Self {
+        let all = (0..8).map(|n| Self::of(site, &format!("__consumer_offsets-{n}")));
+        let size = |segment: &Self| fs::metadata(&segment.0).map_or(0, |metadata| metadata.len());
+        all.max_by_key(size).expect("the broker has run here")
+    }
 
-impl Log {
     /// Every batch of the file.
     ///
     /// # Panics
-    /// The file cannot be read.
+    /// The file cannot be read, or is not what Kafka writes.
     #[track_caller]
-    pub fn batches(&self) -> Vec<Batch> {
+    pub fn batches(&self) -> Vec<Placed> {
         let bytes = fs::read(&self.0).expect("the segment is there");
-        let (mut at, mut batches) = (0, Vec::new());
-        while let Some(header) = bytes.get(at..at + HEADER) {
-            let length = u32::from_be_bytes(field(header, 8)) as usize;
-            if length == 0 {
-                break;
-            }
-            let end = at + 12 + length;
-            let kind = kind(u16::from_be_bytes(field(header, 21)), bytes.get(at + HEADER..end).unwrap_or_default());
-            let (base, producer) = (i64::from_be_bytes(field(header, 0)), i64::from_be_bytes(field(header, 43)));
-            batches.push(Batch { at: at..end, base, producer, kind });
-            at = end;
-        }
-        batches
+        let batches = split(&bytes).expect("the segment is what Kafka writes");
+        batches.into_iter().map(|whole| (whole.batch, whole.at)).collect()
     }
 
     /// Loses everything from `place` on.
@@ -87,16 +63,16 @@ impl Log {
     #[track_caller]
     pub fn lose_half(&self, last: Kind) {
         let batches = self.batches();
-        let keep = batches[..batches.len() / 2].iter().rposition(|batch| batch.kind == last);
-        self.cut(batches[keep.expect("several transactions")].at.end);
+        let keep = batches[..batches.len() / 2].iter().rfind(|(batch, _)| batch.kind == last);
+        self.cut(keep.expect("several transactions").1.end);
     }
 
     /// Loses everything behind the last whole transaction that ends before `offset`.
     #[track_caller]
     pub fn lose_from(&self, offset: i64) {
         let batches = self.batches();
-        let kept = batches.iter().rfind(|batch| batch.kind.is_marker() && batch.base < offset);
-        self.cut(kept.map_or(0, |batch| batch.at.end));
+        let kept = batches.iter().rfind(|(batch, _)| batch.kind.is_marker() && batch.offset < offset);
+        self.cut(kept.map_or(0, |(_, at)| at.end));
     }
 
     /// Loses the last batch.
@@ -105,8 +81,8 @@ impl Log {
     /// There is none.
     #[track_caller]
     pub fn lose_last_batch(&self) {
-        let last = self.batches().pop().expect("a batch");
-        self.cut(last.at.start);
+        let (_, at) = self.batches().pop().expect("a batch");
+        self.cut(at.start);
     }
 
     /// Takes the ends from the last `count` commits of every producer, and leaves all else where it is: the markers become
@@ -118,11 +94,11 @@ impl Log {
     pub fn hide_last_commit_markers(&self, count: usize) {
         let (batches, mut bytes) = (self.batches(), fs::read(&self.0).expect("the segment is there"));
         let mut hidden: BTreeMap<i64, usize> = BTreeMap::new();
-        for batch in batches.iter().rev().filter(|batch| batch.kind == Kind::Commit) {
+        for (batch, at) in batches.iter().rev().filter(|(batch, _)| batch.kind == Kind::Commit) {
             let of_this = hidden.entry(batch.producer).or_default();
             *of_this += 1;
             if *of_this <= count {
-                give_to_nobody(&mut bytes[batch.at.clone()], batch.producer);
+                give_to_nobody(&mut bytes[at.clone()], batch.producer);
             }
         }
         assert!(!hidden.is_empty(), "nothing was committed in {}", self.0.display());
@@ -142,20 +118,6 @@ fn crc32c(bytes: &[u8]) -> u32 {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0x82f6_3b78 } else { sum >> 1 })
     };
     !bytes.iter().fold(!0, step)
-}
-
-fn kind(attributes: u16, records: &[u8]) -> Kind {
-    match attributes & 0x30 {
-        0x00 => Kind::Plain,
-        0x10 => Kind::Records,
-        // One record: length, attributes, two deltas, the length of its key (a byte each); then a version and the type.
-        _ if records.get(7..9) == Some(&[0, 1]) => Kind::Commit,
-        _ => Kind::Abort,
-    }
-}
-
-fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    *bytes[at..].first_chunk().expect("a whole header")
 }
 
 #[cfg(test)]
