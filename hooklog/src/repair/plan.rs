@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn where_raw_lost_its_tail_the_offset_goes_to_its_end() {
-        check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its tail");
-        check(&facts(12, 0, 9, None), None, 9, true, "lost its tail");
+        check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its end");
+        check(&facts(12, 0, 9, None), None, 9, true, "lost its end");
     }
 
     #[test]
