@@ -69,7 +69,7 @@ impl Cluster {
         let running = self.run.as_ref().and_then(|run| run.brokers.as_deref());
         match loss(&self.settings.data_dir, self.settings.brokers.as_deref(), running) {
             Some(loss) => bail!(
-                "{}, and its log was not checked since, so nothing is written to it: start `hooklog up`, which mends it first. To take the log as it is, delete {} (docs/guide/operations.md, The power went)",
+                "{}, and its log was not checked since, so nothing is written to it: start `hooklog up`, which checks and repairs it first. To accept the log as it is, delete {} (docs/guide/operations.md, The power went)",
                 loss.cause(),
                 loss.mark().display()
             ),

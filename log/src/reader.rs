@@ -124,7 +124,7 @@ impl Reader {
     fn silent(&self) -> String {
         let (next, to, seconds) = (self.next, self.span.to, self.silence.as_secs());
         format!(
-            "nothing came from offset {next} on for {seconds} s, though it goes on to {to}; is the broker up, and does the replica that is read follow its leader?"
+            "no record from offset {next} on arrived for {seconds} s, though the partition ends at {to}; is the broker up, and is the replica that is read in sync?"
         )
     }
 

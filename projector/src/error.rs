@@ -128,7 +128,7 @@ pub enum Error {
     },
     /// The views hold events that the log does not have any more, and it was written on since.
     #[error(
-        "the views hold another event at offset {offset} of partition {partition} of events than stands there now: the log lost its end and was written anew since. Restore the topic from a backup; or, to have views of what is there, delete the directory {dir} and start again"
+        "the event at offset {offset} of partition {partition} of events differs from the event that the views read at this offset. The log lost its newest records, and new ones were appended since. Restore the topic from a backup; or, to have views of the log as it is, delete the directory {dir} and start again"
     )]
     Rewritten {
         /// The directory of all generations.
@@ -146,7 +146,7 @@ pub enum Error {
     Panicked,
     /// The reader of the live views does not hold still for the switch.
     #[error(
-        "the views that answer could not be held for the switch: their reader does not run; see its error in the log"
+        "the reader of the live views does not run, so the switch to the new ones was not made; see the reader's error in the log"
     )]
     NotHeld,
     /// A rebuild is running.

@@ -118,7 +118,7 @@ impl Projector {
             match outcome {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => {
-                    tracing::warn!(%error, "the views are not fed; trying again");
+                    tracing::warn!(%error, "the projector cannot read `events`; trying again");
                     parts.gate.rest(PAUSE, shutdown);
                 }
                 Err(error) if error.is_damage() => parts.mend(number, &error)?,

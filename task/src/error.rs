@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// The output topic takes what comes of one record under no circumstances.
     #[error(
-        "partition {partition}: `events` refuses the event of the record at offset {offset} ({code}); nothing behind it is emitted. Let the topic take it, for a size with kafka-configs --alter --add-config max.message.bytes=2097152: it is tried again every few minutes, and at a start"
+        "partition {partition}: `events` refuses the event of the record at offset {offset} ({code}), and no later event of this partition is emitted. Change the topic so that it accepts the event; if the event is too large: kafka-configs.sh --alter --topic EVENTS --add-config max.message.bytes=2097152. It is tried again every few minutes, and at a start"
     )]
     Refused {
         /// The partition.
@@ -75,7 +75,7 @@ pub enum Error {
         expected: String,
     },
     /// It was told to stop while it waited for something; nobody needs to be told.
-    #[error("it was told to stop")]
+    #[error("it was stopped while it waited")]
     ToldToStop,
     /// A thread panicked.
     #[error("a worker of {0} panicked; its message is above. This is a defect: please report it")]

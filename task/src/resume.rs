@@ -54,7 +54,7 @@ pub enum Trust {
 pub enum Stop {
     /// The group stands before the store.
     #[error(
-        "partition {partition}: the group's offset {committed} lies before offsets that were committed for good (the store holds {applied}): somebody set it back. Going on there would double events. See `hooklog offsets repair`"
+        "partition {partition}: the group's committed offset is {committed}, but later offsets are committed and verified (the store has applied up to {applied}): the group was reset. Continuing at {committed} would emit events twice. See `hooklog offsets repair`"
     )]
     Behind {
         /// The partition.
@@ -78,7 +78,7 @@ pub enum Stop {
     },
     /// The log lost its end and was written on, so that positions mean other records.
     #[error(
-        "partition {partition}: the record at offset {offset} is another one than was processed there: the log lost its end and was written anew since, as after a backup was put back or a replica that lagged was elected. Going on would leave events out. See `hooklog offsets repair`, then `hooklog repair`"
+        "partition {partition}: the record at offset {offset} differs from the record that was processed at this offset. The log lost its newest records, and new ones were appended since, for example after a restore from a backup or an unclean leader election. Continuing would leave events out. See `hooklog offsets repair`, then `hooklog repair`"
     )]
     Rewritten {
         /// The partition.
@@ -100,7 +100,7 @@ pub enum Stop {
     },
     /// Nothing tells where the task stood.
     #[error(
-        "partition {partition}: neither a committed offset nor a store tells where processing stood, and `events` has lost its beginning, so going on would emit old events again or leave new ones out. Restore the store from a backup; or decide it: `hooklog offsets repair --apply --unknown-at end` emits nothing that is in raw now, `--unknown-at beginning` emits all of it"
+        "partition {partition}: the last processed position is unknown: the committed offset and the store are missing, and the beginning of `events` was deleted. Continuing could emit old events again or leave new ones out. Restore the store from a backup; or decide: `hooklog offsets repair --apply --unknown-at end` emits nothing that is in raw now, `--unknown-at beginning` emits all of it"
     )]
     Unknowable {
         /// The partition.

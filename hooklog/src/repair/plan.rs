@@ -96,10 +96,10 @@ impl Case {
             }
             Case::Decided => "nothing told where it was: --unknown-at decides",
             Case::LostTail => {
-                "raw lost its end: events, or the store, know of records beyond it; what is left has its events after `hooklog repair`"
+                "raw lost its newest records: the store, or events, refer to records beyond its end; run `hooklog repair` after this"
             }
             Case::Rewritten => {
-                "raw lost its end and was written anew: other records stand where events, or the store, know some; what is left has its events after `hooklog repair`"
+                "raw lost its newest records and new ones were appended: at some offsets it holds other records than the store, or events, refer to; run `hooklog repair` after this"
             }
         }
     }
@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn where_raw_lost_its_tail_the_offset_goes_to_its_end() {
-        check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its end");
-        check(&facts(12, 0, 9, None), None, 9, true, "lost its end");
+        check(&facts(0, 0, 9, Some((12, OURS))), Some(11), 9, true, "lost its newest");
+        check(&facts(12, 0, 9, None), None, 9, true, "lost its newest");
     }
 
     #[test]

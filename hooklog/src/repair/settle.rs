@@ -33,7 +33,7 @@ impl Group {
         let (group, places) = (&self.task.group, in_words(open, &self.task.output.name));
         if !is_asked_for {
             bail!(
-                "a transaction that nobody ends holds {places} of {group} back; --apply aborts what this data directory's processor has open"
+                "an open transaction blocks {places} of {group}; --apply aborts the transactions of this data directory's processor"
             );
         }
         self.task.instance = self.kept_instance().context(

@@ -42,7 +42,7 @@ impl Group {
         let begin = |row: Row| match row.mended.case {
             case if case == Case::Right || case.is_harmless() => Ok(row.mended.new),
             case => bail!(
-                "partition {}: the processor's offset is not as it must be ({}), so it is not known where the window changes: see `hooklog offsets repair`",
+                "partition {}: the processor's committed offset is not valid ({}), so the offset at which the new window begins is not known. Run `hooklog offsets repair` first, then start again with --change-window",
                 row.facts.partition,
                 case.why()
             ),

@@ -99,11 +99,11 @@ impl Closed {
 /// What ended before it was told to.
 fn early(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
     let cause = match ended {
-        Ok(Ok(())) => anyhow!("nobody told it to"),
+        Ok(Ok(())) => anyhow!("no reason was given"),
         Ok(Err(error)) => error,
         Err(died) => anyhow!("{died}"),
     };
-    cause.context("what answers 503 while no service runs ended, so nobody can be answered: start again")
+    cause.context("the server that answers 503 while the services are stopped ended unexpectedly, so hooklog ends. Start it again; if it happens again, please report it")
 }
 
 /// The query address. The fields are those that `/readyz` has when the views are there.

@@ -102,8 +102,8 @@ impl Loss {
     fn raw_is_not_whole(&self, lost: &[LostRaw]) -> String {
         let places: Vec<String> = lost.iter().map(|lost| format!("raw/{} at {}", lost.partition, lost.end)).collect();
         format!(
-            "{}, and raw has lost webhooks that were acknowledged: it ends at {}, but its offsets, its store or its events \
-             know of more. {}",
+            "{}, and raw has lost acknowledged webhooks: it ends at {}, but the committed offsets, the store or `events` refer to \
+             later records. {}",
             self.mark.cause(),
             places.join(", "),
             self.ways_out()
@@ -116,7 +116,7 @@ impl Loss {
 
     fn ways_out(&self) -> String {
         format!(
-            "Events cannot mend that, so nothing is served. Restore {} from a backup; or go on with what is left: look with \
+            "This cannot be repaired from `events`, so hooklog does not start. Restore {} from a backup; or continue with what is left: look with \
              `hooklog audit` and `hooklog offsets repair`, which start the broker for themselves, then delete {} and start \
              again (docs/guide/operations.md, The power went)",
             self.settings.data_dir.join("broker/kafka").display(),

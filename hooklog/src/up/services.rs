@@ -157,7 +157,7 @@ type Outcome = Result<(&'static str, anyhow::Result<()>), JoinError>;
 
 fn early(ended: Option<Outcome>) -> anyhow::Error {
     match ended {
-        Some(Ok((name, Ok(())))) => anyhow!("{name} ended although nobody told it to"),
+        Some(Ok((name, Ok(())))) => anyhow!("{name} ended without a reason"),
         Some(ended) => told(ended).err().unwrap_or_else(|| anyhow!("a service ended")),
         None => anyhow!("no service runs"),
     }

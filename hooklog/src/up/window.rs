@@ -14,7 +14,7 @@ use thiserror::Error;
 /// The processor would remove duplicates by another window than those before it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "dedup_window_days makes a window of {configured} here, but {recorded} is recorded for {raw}: a processor with another window would double events, or drop some, unseen. Set {recorded} again; or, if the change is meant, stop every `hooklog up` and `hooklog process` and start one of them with --change-window",
+    "dedup_window_days is {configured} here, but the recorded window of {raw} is {recorded}. With another window the processor would emit duplicates, or drop events, without an error. Set it back to {recorded}; or, if the change is intended, stop every `hooklog up` and `hooklog process` and start one of them once with --change-window",
     configured = in_words(*configured), recorded = in_words(*recorded)
 )]
 pub(crate) struct OtherWindow {

@@ -98,7 +98,11 @@ fn until_kafka_answers<T>(stop: &CancellationToken, mut ask: impl FnMut() -> Res
 
 fn report(open: &[Open], id: &str, patience: Duration) {
     if patience == GRACE {
-        tracing::warn!(?open, id, "a transaction hangs: it is complete, and open in a partition; ending ours");
+        tracing::warn!(
+            ?open,
+            id,
+            "a transaction is complete for the coordinator, and still open in a partition (KAFKA-20734); aborting this worker's transaction"
+        );
     } else {
         tracing::error!(
             ?open,

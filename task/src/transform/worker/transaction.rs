@@ -293,7 +293,7 @@ impl<F: Fold> Worker<F> {
         }
         tracing::warn!(%failure, ?stage, in_a_row, "the transaction failed; its records are folded again");
         if in_a_row >= OFTEN {
-            tracing::error!(%failure, in_a_row, "nothing is committed: what does `events` refuse, or is the coordinator gone?");
+            tracing::error!(%failure, in_a_row, "transactions fail one after the other, so nothing is committed: check that the transaction coordinator is available, and that `events` accepts the records (max.message.bytes, ACLs)");
         }
         if failure.code == RDKafkaErrorCode::FencedInstanceId {
             // The consumer learns of it only at its next heartbeat, and until then nothing that is tried can succeed.

@@ -82,7 +82,7 @@ impl<F: Fold> Worker<F> {
                 for owned in self.locked().owned.values() {
                     let verified = Verified { next: owned.applied(), outputs: outputs.clone() };
                     if let Err(error) = owned.set_verified(&verified) {
-                        tracing::warn!(%error, "what is verified could not be noted");
+                        tracing::warn!(%error, "the verified position could not be stored");
                     }
                 }
             }
