@@ -91,6 +91,6 @@ impl Completions {
     fn write(&self) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "hooklog", &mut script);
-        inspect::until_nobody_reads(std::io::stdout().lock().write_all(&script))
+        inspect::ignore_broken_pipe(std::io::stdout().lock().write_all(&script))
     }
 }

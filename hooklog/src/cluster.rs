@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use hooklog_log::connection::{ASK, Isolation};
 use hooklog_log::provision::{Pinned, Provisioned};
-use hooklog_log::reader::{Reader, Span as Stretch};
-use hooklog_log::{Connection, ends, native};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::{Connection, native, watermarks};
 use hooklog_processor::{Conflicts, service};
 use hooklog_schemas::Partition;
 use hooklog_schemas::ids::Span;
 use hooklog_store::Registry;
-use hooklog_task::pace::Pace;
+use hooklog_task::commit_policy::CommitPolicy;
 use rdkafka::message::Message;
 
 use crate::broker::{self, PowerLoss};
@@ -95,7 +95,7 @@ impl Cluster {
             instance: String::new(),
             workers: 1,
             registry: Registry::with_memory(STORE_MEMORY),
-            pace: Pace::default(),
+            commit_policy: CommitPolicy::default(),
             conflicts: Conflicts::default(),
         }
     }
@@ -118,8 +118,8 @@ impl Cluster {
     /// The first record that pins a count is the one that counts.
     fn pinned_count(&self, word: &str) -> Result<Option<u32>> {
         let (topic, partition) = (self.settings.topics().control(), Partition(0));
-        let ends = ends::of(&self.connection, &topic, partition, Isolation::Committed)?;
-        let span = Stretch { topic, partition, from: ends.earliest, to: ends.end };
+        let ends = watermarks::of(&self.connection, &topic, partition, Isolation::Committed)?;
+        let span = OffsetRange { topic, partition, from: ends.earliest, to: ends.end };
         let mut reader = Reader::open(&self.connection, Isolation::Committed, span)?;
         let wanted = format!("pinned/{word}");
         while let Some(record) = reader.next()? {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::admin::{ask, home};
-use crate::inspect::until_nobody_reads;
+use crate::inspect::ignore_broken_pipe;
 use crate::settings::{self, Common};
 
 /// Between two looks at how far it is.
@@ -23,7 +23,7 @@ pub(crate) fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(rebuild(&home))?;
     let text = if common.json { format!("{outcome}\n") } else { told(&outcome) };
-    until_nobody_reads(anstream::stdout().lock().write_all(text.as_bytes()))
+    ignore_broken_pipe(anstream::stdout().lock().write_all(text.as_bytes()))
 }
 
 async fn rebuild(home: &Path) -> anyhow::Result<Value> {

@@ -3,7 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`roles`] | which services a command runs, and the flags that they take |
-//! | [`place`] | the directories, their locks, the instance's id and the source's secret |
+//! | [`data_dirs`] | the directories, their locks, the instance's id and the source's secret |
 //! | [`context`] | no service runs, or all do, in turn |
 //! | [`kafka`] | the cluster: a given one, a running `up`'s, or our own broker |
 //! | [`power_loss`] | where our own broker may have lost tails: the log is checked and mended first |
@@ -19,9 +19,9 @@
 
 mod closed;
 mod context;
+mod data_dirs;
 mod kafka;
 mod phases;
-mod place;
 mod power_loss;
 mod ready;
 mod roles;
@@ -37,11 +37,11 @@ use crate::settings::{self, Common, Settings};
 use crate::signals;
 
 pub(crate) use roles::{Alone, Args, IngestArgs, ProcessArgs, ProjectArgs, Roles};
-pub(crate) use services::Standing;
+pub(crate) use services::ServiceStatus;
 pub(crate) use window::OtherWindow;
 
 use context::Context;
-use place::Place;
+use data_dirs::DataDirs;
 use ready::Ready;
 use services::Listeners;
 
@@ -66,12 +66,12 @@ pub(crate) fn run(roles: Roles, common: &Common) -> anyhow::Result<ExitCode> {
 
 async fn serve(roles: &Roles, settings: Settings, ready: Ready) -> anyhow::Result<()> {
     let cancel = signals::cancel_on_signals()?;
-    let place = Place::open(roles, &settings)?;
+    let dirs = DataDirs::open(roles, &settings)?;
     // Before anything is waited for: a port that is taken is told at once.
     let listeners = Listeners::bind(roles, &settings).await?;
-    let sources = if roles.ingests() { place.sources(&settings)? } else { Vec::new() };
+    let sources = if roles.ingests() { dirs.sources(&settings)? } else { Vec::new() };
     let context =
-        Context { roles, settings: &settings, place: &place, sources: &sources, cancel: &cancel, ready: &ready };
+        Context { roles, settings: &settings, dirs: &dirs, sources: &sources, cancel: &cancel, ready: &ready };
     let (mut cluster, mut services) = (None, None);
     let served = context.live(listeners, &mut cluster, &mut services).await;
     let began = Instant::now();
@@ -85,7 +85,7 @@ async fn serve(roles: &Roles, settings: Settings, ready: Ready) -> anyhow::Resul
     };
     tracing::info!("stopped after {} ms", began.elapsed().as_millis());
     // Why the broker is gone explains what went wrong without it.
-    first([stopped, served, ended, place.unpublish()])
+    first([stopped, served, ended, dirs.unpublish()])
 }
 
 /// The first of several outcomes that is an error; the others are told in the log.

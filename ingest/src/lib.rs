@@ -8,14 +8,14 @@
 //! | `edge` | HTTP: connections, bodies, answers |
 //! | `record`, `traceparent` | what is written, before it is; pure |
 //! | `writer` | the queue to Kafka, the producer and its renewal |
-//! | [`measure`] | the metrics' names |
+//! | [`metric_names`] | the metrics' names |
 //!
 //! The body is kept byte for byte: it is verified, looked into once for its id, and written as it came.
 
 pub mod config;
 mod edge;
 mod error;
-pub mod measure;
+pub mod metric_names;
 mod record;
 mod serve;
 pub mod signature;
@@ -28,4 +28,4 @@ pub use error::Error;
 pub use serve::{refuse, serve};
 pub use signature::Secret;
 pub use source::Source;
-pub use writer::Standing;
+pub use writer::Status;

@@ -6,9 +6,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::{self, App};
-use crate::measure;
+use crate::metric_names;
 use crate::source::{Source, Sources};
-use crate::writer::{self, Standing};
+use crate::writer::{self, Status};
 use crate::{Config, Error, Limits};
 
 /// Serves `POST /webhooks/{source}`, `/healthz` and `/readyz` on `listener` until `shutdown`, then lets what is under
@@ -19,11 +19,11 @@ use crate::{Config, Error, Limits};
 pub async fn serve(
     listener: TcpListener,
     config: Config,
-    standing: Standing,
+    standing: Status,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     config.check()?;
-    measure::describe();
+    metric_names::describe();
     let (appender, mut writer) = writer::start(&config, &standing)?;
     let app = App::new(Sources::new(&config.sources)?, appender, config.limits.clone());
     let edge = edge::listen(listener, edge::router(Arc::new(app)), &config.limits, shutdown);
@@ -46,10 +46,10 @@ pub async fn serve(
 pub async fn refuse(
     listener: TcpListener,
     sources: &[Source],
-    standing: Standing,
+    standing: Status,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    measure::describe();
+    metric_names::describe();
     let limits = Limits::default();
     let (appender, refusing) = writer::refuse(&limits, &standing);
     let app = App::new(Sources::new(sources)?, appender, limits.clone());

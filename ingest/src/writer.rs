@@ -78,12 +78,12 @@ pub(crate) enum Readiness {
 
 /// Whether ingest can write to `raw`, for whoever asks from outside. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Standing(Arc<watch::Sender<Readiness>>);
+pub struct Status(Arc<watch::Sender<Readiness>>);
 
-impl Standing {
+impl Status {
     /// Of an ingest that is not open, for this reason.
-    pub fn closed(why: impl Into<String>) -> Standing {
-        Standing(Arc::new(watch::Sender::new(Readiness::NotReady(why.into()))))
+    pub fn closed(why: impl Into<String>) -> Status {
+        Status(Arc::new(watch::Sender::new(Readiness::NotReady(why.into()))))
     }
 
     /// Says why it is not open.
@@ -146,7 +146,7 @@ impl Appender {
 }
 
 /// Starts the task that owns the producer. It ends when every [`Appender`] is gone; until then its end is a defect.
-pub(crate) fn start(config: &Config, standing: &Standing) -> Result<(Appender, JoinHandle<()>), Error> {
+pub(crate) fn start(config: &Config, standing: &Status) -> Result<(Appender, JoinHandle<()>), Error> {
     let (queue, appends) = mpsc::channel(config.limits.queue_records);
     standing.0.send_replace(Readiness::NotReady("Kafka has not answered yet".to_owned()));
     let task = task::Task::new(config, standing.clone())?;
@@ -155,7 +155,7 @@ pub(crate) fn start(config: &Config, standing: &Standing) -> Result<(Appender, J
 }
 
 /// In the place of [`start`] while the log must not be written to: every record is refused at once.
-pub(crate) fn refuse(limits: &Limits, standing: &Standing) -> (Appender, JoinHandle<()>) {
+pub(crate) fn refuse(limits: &Limits, standing: &Status) -> (Appender, JoinHandle<()>) {
     let (queue, mut appends) = mpsc::channel::<Append>(limits.queue_records);
     let refusing = async move {
         while let Some(append) = appends.recv().await {

@@ -15,11 +15,11 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use crate::connection::{ASK, Connection, Isolation};
-use crate::ends;
 use crate::error::Error;
 use crate::native::TopicId;
-use crate::reader::{Reader, Span};
+use crate::reader::{OffsetRange, Reader};
 use crate::topics::Topics;
+use crate::watermarks;
 
 const CONTROL: Partition = Partition(0);
 /// The value of a record whose key says all.
@@ -90,8 +90,8 @@ fn append_now(connection: &Connection, topics: &Topics, key: &str, value: &str) 
 
 /// Every record that is text, in order.
 pub(crate) fn records(connection: &Connection, topics: &Topics) -> Result<Vec<(String, String)>, Error> {
-    let ends = ends::of(connection, &topics.control(), CONTROL, Isolation::Committed)?;
-    let span = Span { topic: topics.control(), partition: CONTROL, from: ends.earliest, to: ends.end };
+    let ends = watermarks::of(connection, &topics.control(), CONTROL, Isolation::Committed)?;
+    let span = OffsetRange { topic: topics.control(), partition: CONTROL, from: ends.earliest, to: ends.end };
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     let mut records = Vec::new();
     let text = |bytes: Option<&[u8]>| bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned);

@@ -15,11 +15,11 @@ use rdkafka::message::OwnedHeaders;
 
 use crate::committed::{self, Committed, listed};
 use crate::connection::{Connection, Isolation};
-use crate::ends::{self, Ends};
 use crate::error::Error;
 use crate::native::{Class, Failure};
 use crate::producer::{Outgoing, Transactional};
 use crate::provision::Pinned;
+use crate::watermarks::{self, Watermarks};
 
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the group's offsets may take to be read while nothing hangs.
@@ -56,7 +56,7 @@ pub fn open_after(
     patience: Duration,
     is_wanted: impl Fn() -> bool,
 ) -> Result<Vec<Open>, Error> {
-    let all = |isolation| ends::all(connection, &places.output.name, places.output.partitions, isolation);
+    let all = |isolation| watermarks::all(connection, &places.output.name, places.output.partitions, isolation);
     let (written, deadline) = (all(Isolation::Uncommitted)?, Instant::now() + patience);
     let mut open = loop {
         let open = undecided(&written, &all(Isolation::Committed)?);
@@ -74,7 +74,7 @@ pub fn open_after(
 }
 
 /// The partitions in which something of what was `written` is not decided, by the ends that a committed reader sees. Pure.
-pub fn undecided(written: &[Ends], decided: &[Ends]) -> Vec<Open> {
+pub fn undecided(written: &[Watermarks], decided: &[Watermarks]) -> Vec<Open> {
     let pairs = (0..).map(Partition).zip(written.iter().zip(decided));
     pairs
         .filter(|(_, (written, decided))| decided.end < written.end)
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn a_partition_is_open_from_where_a_committed_reader_is_held_up() {
-        let ends = |all: &[i64]| -> Vec<Ends> {
-            all.iter().map(|end| Ends { earliest: NextOffset::ZERO, end: NextOffset(*end) }).collect()
+        let ends = |all: &[i64]| -> Vec<Watermarks> {
+            all.iter().map(|end| Watermarks { earliest: NextOffset::ZERO, end: NextOffset(*end) }).collect()
         };
         assert_eq!(undecided(&ends(&[5, 9, 0]), &ends(&[5, 7, 0])), [Open::Output(Partition(1), NextOffset(7))]);
         assert_eq!(undecided(&ends(&[5, 9]), &ends(&[6, 12])), [], "what was written later does not count");

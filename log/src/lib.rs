@@ -11,7 +11,7 @@
 //! | [`reader`] | one partition from one offset to another |
 //! | [`identity`] | whether a topic is still the one that it was when this process started |
 //! | [`simple`] | the consumer that it reads with, which is in no group |
-//! | [`ends`] | where a partition begins and ends, with and without open transactions |
+//! | [`watermarks`] | where a partition begins and ends, with and without open transactions |
 //! | [`insync`] | how many replicas must have a record before it is acknowledged |
 //! | [`committed`] | a group's committed offsets and what is stamped on them |
 //! | [`hanging`] | transactions that stay open although they count as complete: found, and ended |
@@ -21,7 +21,6 @@
 pub mod committed;
 pub mod connection;
 pub mod control;
-pub mod ends;
 mod error;
 pub mod hanging;
 pub mod identity;
@@ -34,6 +33,7 @@ pub mod reach;
 pub mod reader;
 pub mod simple;
 pub mod topics;
+pub mod watermarks;
 
 pub use connection::Connection;
 pub use error::Error;

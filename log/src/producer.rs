@@ -130,7 +130,7 @@ impl Transactional {
 
     /// Whether a record of the open transaction was refused. Its end is then known before it is asked for: the client
     /// library commits nothing of it, and sends no request to say so.
-    pub fn is_spoiled(&self) -> bool {
+    pub fn delivery_failed(&self) -> bool {
         self.producer.context().failed.load(Ordering::Relaxed) > 0
     }
 
@@ -158,7 +158,7 @@ impl Transactional {
     /// Commits the open transaction.
     ///
     /// # Errors
-    /// [`Failure`]; unless the transaction [`Transactional::is_spoiled`], its outcome is unknown.
+    /// [`Failure`]; unless the transaction [`Transactional::delivery_failed`], its outcome is unknown.
     pub fn commit(&self) -> Result<(), Failure> {
         native::commit(self.producer.client(), self.timeout)
     }

@@ -2,7 +2,7 @@
 
 mod judge;
 mod pins;
-mod wanted;
+mod topic_spec;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::native::{self, TopicId};
 use crate::topics::Topics;
 use judge::{Found, Verdict};
-use wanted::Wanted;
+use topic_spec::TopicSpec;
 
 /// How long a new topic may take to become visible.
 const VISIBLE: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ pub fn ensure(connection: &Connection, needs: &Needs) -> Result<Provisioned, Err
 async fn ensured(connection: &Connection, needs: &Needs) -> Result<Provisioned, Error> {
     let admin = connection.admin()?;
     let brokers = brokers(connection, &admin)?;
-    let all = wanted::topics(needs, brokers);
+    let all = topic_spec::topics(needs, brokers);
     create_missing(connection, &admin, &all, &ids(&admin, &all)?, || enough(needs, brokers)).await?;
     let ids = visible(&admin, &all).await?;
     let pinned = pins::agree(connection, &needs.topics, &counted(connection, &admin, &all)?).await?;
@@ -103,8 +103,8 @@ fn brokers(connection: &Connection, admin: &Admin) -> Result<usize, Error> {
     Ok(metadata.brokers().len())
 }
 
-fn counted(connection: &Connection, admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, u32>, Error> {
-    let count = |wanted: &Wanted| Ok((wanted.name.clone(), shape(connection, admin, &wanted.name)?.0));
+fn counted(connection: &Connection, admin: &Admin, all: &[TopicSpec]) -> Result<BTreeMap<String, u32>, Error> {
+    let count = |spec: &TopicSpec| Ok((spec.name.clone(), shape(connection, admin, &spec.name)?.0));
     all.iter().map(count).collect()
 }
 
@@ -125,8 +125,8 @@ fn shape(connection: &Connection, admin: &Admin, topic: &str) -> Result<(u32, u3
 }
 
 /// Kafka's ids of the topics that exist.
-fn ids(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error> {
-    let names: Vec<&str> = all.iter().map(|wanted| wanted.name.as_str()).collect();
+fn ids(admin: &Admin, all: &[TopicSpec]) -> Result<BTreeMap<String, TopicId>, Error> {
+    let names: Vec<&str> = all.iter().map(|spec| spec.name.as_str()).collect();
     let ids = native::topic_ids(admin.inner(), &names, ASK)
         .map_err(|failure| Error::Native { what: "the topics' ids", failure })?;
     Ok(names.iter().zip(ids).filter_map(|(name, id)| Some(((*name).to_owned(), id?))).collect())
@@ -135,17 +135,17 @@ fn ids(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error
 async fn create_missing(
     connection: &Connection,
     admin: &Admin,
-    all: &[Wanted],
+    all: &[TopicSpec],
     there: &BTreeMap<String, TopicId>,
     may_create: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let missing: Vec<&Wanted> = all.iter().filter(|wanted| !there.contains_key(&wanted.name)).collect();
+    let missing: Vec<&TopicSpec> = all.iter().filter(|spec| !there.contains_key(&spec.name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     may_create()?;
     let options = AdminOptions::new().operation_timeout(Some(ASK)).request_timeout(Some(ASK));
-    let new: Vec<NewTopic<'_>> = missing.iter().map(|wanted| new_topic(wanted)).collect();
+    let new: Vec<NewTopic<'_>> = missing.iter().map(|spec| new_topic(spec)).collect();
     let unreachable = connection.unreachable("to create topics");
     let made = admin.create_topics(&new, &options).await.map_err(&unreachable)?;
     for answer in made {
@@ -173,21 +173,21 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn new_topic(wanted: &Wanted) -> NewTopic<'_> {
-    let replication = TopicReplication::Fixed(wanted.replication.cast_signed());
-    let topic = NewTopic::new(&wanted.name, wanted.partitions.cast_signed(), replication);
-    wanted.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
+fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
+    let replication = TopicReplication::Fixed(spec.replication.cast_signed());
+    let topic = NewTopic::new(&spec.name, spec.partitions.cast_signed(), replication);
+    spec.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
 }
 
 /// Waits until every topic has an id and a leader for each partition: a new one takes a moment.
-async fn visible(admin: &Admin, all: &[Wanted]) -> Result<BTreeMap<String, TopicId>, Error> {
+async fn visible(admin: &Admin, all: &[TopicSpec]) -> Result<BTreeMap<String, TopicId>, Error> {
     let deadline = Instant::now() + VISIBLE;
     loop {
         let there = ids(admin, all)?;
-        let led = |wanted: &&Wanted| has_leaders(admin, &wanted.name);
-        match all.iter().find(|wanted| !there.contains_key(&wanted.name) || !led(wanted)) {
+        let led = |spec: &&TopicSpec| has_leaders(admin, &spec.name);
+        match all.iter().find(|spec| !there.contains_key(&spec.name) || !led(spec)) {
             None => return Ok(there),
-            Some(wanted) if Instant::now() >= deadline => return Err(Error::NoTopic(wanted.name.clone())),
+            Some(spec) if Instant::now() >= deadline => return Err(Error::NoTopic(spec.name.clone())),
             Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
@@ -202,18 +202,18 @@ fn has_leaders(admin: &Admin, topic: &str) -> bool {
 async fn examine(
     connection: &Connection,
     admin: &Admin,
-    all: &[Wanted],
+    all: &[TopicSpec],
     pinned: &BTreeMap<String, u32>,
     window: Span,
 ) -> Result<Verdict, Error> {
-    let resources: Vec<_> = all.iter().map(|wanted| ResourceSpecifier::Topic(&wanted.name)).collect();
+    let resources: Vec<_> = all.iter().map(|spec| ResourceSpecifier::Topic(&spec.name)).collect();
     let options = AdminOptions::new().request_timeout(Some(ASK));
     let configs = admin.describe_configs(&resources, &options).await;
     let configs = configs.map_err(connection.unreachable("for the topics' settings"))?;
     let mut verdict = Verdict::default();
-    for (wanted, config) in all.iter().zip(configs) {
+    for (spec, config) in all.iter().zip(configs) {
         let config = config.map_err(|code| {
-            let name = &wanted.name;
+            let name = &spec.name;
             let refused = format!(
                 "{name}: its settings cannot be read ({code}); the client's user needs the right to describe them"
             );
@@ -224,9 +224,9 @@ async fn examine(
         })?;
         let setting = |entry: &rdkafka::admin::ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
         let settings = config.entries.iter().filter_map(setting).collect();
-        let (partitions, replication) = shape(connection, admin, &wanted.name)?;
+        let (partitions, replication) = shape(connection, admin, &spec.name)?;
         let found = Found { partitions, replication, settings };
-        verdict.join(judge::judge(wanted, pinned[&wanted.name], &found, window));
+        verdict.join(judge::judge(spec, pinned[&spec.name], &found, window));
     }
     Ok(verdict)
 }

@@ -26,7 +26,7 @@ const READ_AHEAD_KIB: &str = "16384";
 
 /// Which records of one partition to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct OffsetRange {
     /// The topic's full name.
     pub topic: String,
     /// The partition.
@@ -37,7 +37,7 @@ pub struct Span {
     pub to: NextOffset,
 }
 
-/// Reads a [`Span`] in order, all of it.
+/// Reads an [`OffsetRange`] in order, all of it.
 ///
 /// The client's word that a partition has ended means the end that the replica knew which answered: a follower
 /// (`client.rack`), or a leader whose high watermark lags, ends earlier than the one that was asked for the span's end. So it
@@ -47,7 +47,7 @@ pub struct Reader {
     ended: Ended,
     /// Whether the partition's end was met since the last record.
     met_end: bool,
-    span: Span,
+    span: OffsetRange,
     next: NextOffset,
     silence: Duration,
 }
@@ -57,7 +57,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Client`] where a property is wrong, [`Error::Read`] where the partition cannot be read.
-    pub fn open(connection: &Connection, isolation: Isolation, span: Span) -> Result<Reader, Error> {
+    pub fn open(connection: &Connection, isolation: Isolation, span: OffsetRange) -> Result<Reader, Error> {
         let mut config = connection.reader_config(isolation);
         config.set("enable.partition.eof", "true").set("queued.max.messages.kbytes", READ_AHEAD_KIB);
         config.set("statistics.interval.ms", TELL_MS);
@@ -233,7 +233,7 @@ fn passing(error: &KafkaError) -> bool {
     )
 }
 
-fn stopped(span: &Span, reason: String) -> Error {
+fn stopped(span: &OffsetRange, reason: String) -> Error {
     Error::Read { topic: span.topic.clone(), partition: span.partition, reason }
 }
 

@@ -14,7 +14,7 @@ use hooklog_log::{Connection, reach};
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{NextOffset, Partition};
 use hooklog_store::Registry;
-use hooklog_task::pace::Pace;
+use hooklog_task::commit_policy::CommitPolicy;
 use hooklog_task::{Error, Fold, Progress, transform};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub struct Config {
     /// Opens the stores.
     pub registry: Registry,
     /// When to commit.
-    pub pace: Pace,
+    pub commit_policy: CommitPolicy,
     /// Told of what comes again with another content.
     pub conflicts: Conflicts,
 }
@@ -72,7 +72,7 @@ impl Config {
             stores: self.directory.join(folder(&kind)),
             kind,
             registry: self.registry.clone(),
-            pace: self.pace,
+            commit_policy: self.commit_policy,
             stand_ins: vec![self.topics.topics.group("repair")],
             decided_from: BTreeMap::new(),
         }

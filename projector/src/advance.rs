@@ -2,7 +2,7 @@
 
 use hooklog_log::Connection;
 use hooklog_log::connection::Isolation;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
 use hooklog_schemas::{NextOffset, Partition};
 use hooklog_store::layout::Family;
 use hooklog_store::{Applied, Keys, Writes};
@@ -27,10 +27,10 @@ pub(crate) fn to(
     if at.next >= goal {
         return Ok(());
     }
-    let span = Span { topic: generation.source(partition).topic, partition, from: at.next, to: goal };
+    let span = OffsetRange { topic: generation.source(partition).topic, partition, from: at.next, to: goal };
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     while let Some(message) = reader.next()? {
-        let input = Input::read(&message, at.clock);
+        let input = Input::read(&message, at.stream_time);
         at = input.reached();
         take(generation, &input, at)?;
     }

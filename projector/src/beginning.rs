@@ -5,8 +5,8 @@
 //! the two an answer would be wrong and nobody could see it.
 
 use hooklog_log::connection::Isolation;
-use hooklog_log::ends::{self, Ends};
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::watermarks::{self, Watermarks};
 use hooklog_schemas::{Millis, NextOffset, Partition, time};
 use hooklog_store::{Applied, Writes};
 use hooklog_task::rewritten::{Known, rewritten};
@@ -65,7 +65,7 @@ enum Step {
 }
 
 /// Pure. `began` is where the views began, `next` where they stand.
-fn step(began: NextOffset, next: NextOffset, ends: Ends) -> Step {
+fn step(began: NextOffset, next: NextOffset, ends: Watermarks) -> Step {
     match () {
         () if next > ends.end => Step::Ahead,
         () if next >= ends.earliest => Step::GoOn,
@@ -80,7 +80,7 @@ fn step(began: NextOffset, next: NextOffset, ends: Ends) -> Step {
 /// [`Error::Behind`], [`Error::Ahead`], [`Error::Rewritten`] where the views and the log do not fit; where Kafka or the store does not answer.
 pub(crate) fn settle(input: &materialise::Config, generation: &Generation) -> Result<(), Error> {
     let (connection, topic) = (&input.connection, &input.input);
-    let all = ends::all(connection, &topic.name, topic.partitions, Isolation::Committed)?;
+    let all = watermarks::all(connection, &topic.name, topic.partitions, Isolation::Committed)?;
     for (partition, ends) in (0..).map(Partition).zip(all) {
         let began = generation.beginning(partition)?.map_or(NextOffset::ZERO, |began| began.from);
         let applied = generation.applied(partition)?;
@@ -144,9 +144,9 @@ impl Generation {
     }
 
     /// Writes down that it begins at the first record that is left.
-    fn begin_late(&self, input: &materialise::Config, partition: Partition, ends: Ends) -> Result<(), Error> {
+    fn begin_late(&self, input: &materialise::Config, partition: Partition, ends: Watermarks) -> Result<(), Error> {
         let (topic, from) = (input.input.name.clone(), ends.earliest);
-        let span = Span { topic, partition, from, to: ends.end };
+        let span = OffsetRange { topic, partition, from, to: ends.end };
         let mut reader = Reader::open(&input.connection, Isolation::Committed, span)?;
         let time = reader.next()?.map_or(Millis::MIN, |first| Input::read(&first, Millis::MIN).time);
         let mut writes = Writes::default();
@@ -171,7 +171,11 @@ mod tests {
     #[test]
     fn only_views_that_hold_nothing_of_a_partition_begin_where_that_begins() {
         let step = |began, next, earliest, end| {
-            step(NextOffset(began), NextOffset(next), Ends { earliest: NextOffset(earliest), end: NextOffset(end) })
+            step(
+                NextOffset(began),
+                NextOffset(next),
+                Watermarks { earliest: NextOffset(earliest), end: NextOffset(end) },
+            )
         };
         assert_eq!(step(0, 0, 0, 9), Step::GoOn);
         assert_eq!(step(0, 9, 9, 9), Step::GoOn, "what was deleted is in the views");

@@ -12,7 +12,7 @@
 //! - [`Projector`]: reads `events` into the live generation, rebuilds, answers queries
 //! - [`beginning`]: views of a log whose beginning was deleted
 //! - [`rebuild`]: what a rebuild reports and comes to
-//! - [`measure`]: the metrics' names
+//! - [`metric_names`]: the metrics' names
 //! - [`status`]: what a projector says of itself
 //!
 //! The query API and what the views keep are described in `docs/guide/query-api.md` and `views.md`.
@@ -20,12 +20,12 @@
 mod advance;
 pub mod answer;
 pub mod beginning;
+mod discard_damaged;
 mod error;
 pub mod fold;
 mod gate;
 pub mod generations;
-pub mod measure;
-mod mend;
+pub mod metric_names;
 mod projector;
 mod query;
 pub mod rebuild;

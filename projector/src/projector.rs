@@ -16,14 +16,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::beginning;
+use crate::discard_damaged::Discarded;
 use crate::error::Error;
 use crate::fold::codec::Unreadable;
 use crate::gate::Gate;
 use crate::generations::place::Place;
 use crate::generations::rules_file::OnDisk;
-use crate::generations::{Generation, Keeper};
-use crate::measure::{self, Sampler};
-use crate::mend::Mended;
+use crate::generations::{Generation, Generations};
+use crate::metric_names::{self, Sampler};
 use crate::query::{self, Others};
 use crate::rebuild::{self, Building, Rebuilt};
 use crate::status::Status;
@@ -61,11 +61,11 @@ pub struct Config {
 pub struct Projector(Arc<Parts>);
 
 pub(crate) struct Parts {
-    pub(crate) keeper: Keeper,
+    pub(crate) generations: Generations,
     pub(crate) gate: Gate,
     pub(crate) input: materialise::Config,
     pub(crate) building: watch::Sender<Option<Building>>,
-    pub(crate) mended: Mended,
+    pub(crate) discarded: Discarded,
 }
 
 impl Projector {
@@ -76,10 +76,10 @@ impl Projector {
     pub fn open(config: Config) -> Result<Self, Error> {
         let Config { connection, events, dir, registry, rules } = config;
         let (topic, log, partitions) = (events.name.clone(), events.id.0.clone(), events.partitions);
-        let keeper = Keeper::open(Place { dir, registry, topic, log, partitions, rules })?;
+        let generations = Generations::open(Place { dir, registry, topic, log, partitions, rules })?;
         let input = materialise::Config { connection, input: events };
-        let (gate, building, mended) = (Gate::default(), watch::Sender::new(None), Mended::default());
-        Ok(Self(Arc::new(Parts { keeper, gate, input, building, mended })))
+        let (gate, building, discarded) = (Gate::default(), watch::Sender::new(None), Discarded::default());
+        Ok(Self(Arc::new(Parts { generations, gate, input, building, discarded })))
     }
 
     /// Reads `events` into the live views until `shutdown`. Blocks: give it a thread, and end the process if it fails.
@@ -91,7 +91,7 @@ impl Projector {
     /// damaged again and again, [`Error::Log`] where `events` is another topic than it was at the start: its reader would go
     /// on at the old offsets in the new log, or wait for ever.
     pub fn run(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        measure::describe();
+        metric_names::describe();
         let done = shutdown.child_token();
         let topics = Watch::start(&self.0.input.connection, [&self.0.input.input], {
             let done = done.clone();
@@ -108,7 +108,7 @@ impl Projector {
     fn follow(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let parts = &*self.0;
         while let Some(turn) = parts.gate.pass(shutdown) {
-            let live = parts.keeper.live();
+            let live = parts.generations.live();
             let (number, outcome) = (live.number, live.sound().and_then(|()| read(&parts.input, &live, &turn)));
             if let Err(error) = &outcome {
                 parts.suspect(&live, error);
@@ -121,7 +121,7 @@ impl Projector {
                     tracing::warn!(%error, "the projector cannot read `events`; trying again");
                     parts.gate.rest(PAUSE, shutdown);
                 }
-                Err(error) if error.is_damage() => parts.mend(number, &error)?,
+                Err(error) if error.is_damage() => parts.discard_damaged(number, &error)?,
                 Err(error) => return Err(error),
             }
         }
@@ -150,7 +150,7 @@ impl Projector {
         if !matches!(outcome, Err(Error::Building)) {
             self.0.building.send_replace(None);
         }
-        measure::rebuilt(&outcome);
+        metric_names::rebuilt(&outcome);
         outcome
     }
 
@@ -160,7 +160,7 @@ impl Projector {
     /// # Errors
     /// As [`Projector::open`].
     pub fn begin_anew(&self) -> Result<(), Error> {
-        self.0.keeper.begin_anew()
+        self.0.generations.begin_anew()
     }
 
     /// How far the present build is; none while nothing is built.
@@ -186,7 +186,7 @@ impl Projector {
         let (mut said, mut sampler) = (OnDisk::Same, Sampler::default());
         for look in (0..LOOK).cycle().take_while(|_| !done.is_cancelled()) {
             if look == 0 {
-                let found = self.0.keeper.rules_on_disk();
+                let found = self.0.generations.rules_on_disk();
                 if found != said {
                     report(&found);
                     said = found;

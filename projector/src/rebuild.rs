@@ -71,12 +71,12 @@ pub struct Rebuilt {
 
 /// Builds, switches, compares. On an error nothing has changed.
 pub(crate) fn run(parts: &Parts, shutdown: &CancellationToken) -> Result<Rebuilt, Error> {
-    let built = parts.keeper.begin()?;
+    let built = parts.generations.begin()?;
     let number = built.number;
     tracing::info!(generation = number, rules = built.rules.hash(), "building the views anew");
     let outcome = read_close(parts, &built, shutdown).and_then(|()| take_over(parts, built, shutdown));
     if outcome.is_err() {
-        parts.keeper.give_up(number);
+        parts.generations.give_up(number);
     }
     outcome
 }
@@ -128,8 +128,11 @@ fn watch(
 }
 
 fn standing(built: &Generation) -> Building {
-    let read =
-        |(partition, at): (_, hooklog_task::progress::Standing)| Reading { partition, done: at.next, total: at.until };
+    let read = |(partition, at): (_, hooklog_task::progress::PartitionProgress)| Reading {
+        partition,
+        done: at.next,
+        total: at.until,
+    };
     Building { generation: built.number, partitions: built.progress.all().into_iter().map(read).collect() }
 }
 
@@ -137,7 +140,7 @@ fn is_close(parts: &Parts, built: &Generation) -> Result<bool, Error> {
     if !built.progress.is_ready() {
         return Ok(false);
     }
-    let (live, mut behind) = (parts.keeper.live(), 0);
+    let (live, mut behind) = (parts.generations.live(), 0);
     for partition in parts.partitions() {
         behind += (live.applied(partition)?.next.0 - built.applied(partition)?.next.0).max(0);
     }
@@ -146,7 +149,7 @@ fn is_close(parts: &Parts, built: &Generation) -> Result<bool, Error> {
 
 fn take_over(parts: &Parts, built: Arc<Generation>, shutdown: &CancellationToken) -> Result<Rebuilt, Error> {
     let held = parts.gate.hold(shutdown).ok_or(Error::NotHeld)?;
-    let before = parts.keeper.live();
+    let before = parts.generations.live();
     for partition in parts.partitions() {
         let goal = before.applied(partition)?.next.max(built.applied(partition)?.next);
         for generation in [&before, &built] {
@@ -156,7 +159,7 @@ fn take_over(parts: &Parts, built: Arc<Generation>, shutdown: &CancellationToken
         built.note_restored(partition);
     }
     let (now, then) = (built.store.snapshot(), before.store.snapshot());
-    parts.keeper.switch(&built)?;
+    parts.generations.switch(&built)?;
     drop(held);
     let content = content::hash(&now, &built.rules)?;
     // It does not answer any more: that it is damaged may be why it was replaced.

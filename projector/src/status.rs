@@ -60,12 +60,12 @@ impl Status {
 
 impl Parts {
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let live = self.keeper.live();
+        let live = self.generations.live();
         self.status_of(&live).inspect_err(|error| self.suspect(&live, error))
     }
 
     fn status_of(&self, live: &Generation) -> Result<Status, Error> {
-        let plan = self.keeper.plan();
+        let plan = self.generations.plan();
         let standing = live.progress.all();
         let mut partitions = Vec::new();
         for partition in self.partitions() {
@@ -77,7 +77,7 @@ impl Parts {
             generation: live.number,
             previous: plan.previous(),
             rules: live.rules.hash(),
-            rules_on_disk: self.keeper.rules_on_disk(),
+            rules_on_disk: self.generations.rules_on_disk(),
             partitions,
             skipped: self.skipped(live)?,
             incomplete: live.incomplete(self.partitions())?,

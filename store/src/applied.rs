@@ -4,20 +4,20 @@ use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
 
 /// One partition of one input topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source {
+pub struct TopicPartition {
     /// The topic's full name.
     pub topic: String,
     /// The partition.
     pub partition: Partition,
 }
 
-/// Up to where a store holds the fold of a [`Source`], and the running maximum of its records' times up to there.
+/// Up to where a store holds the fold of a [`TopicPartition`], and the running maximum of its records' times up to there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The first record that is not in the store.
     pub next: NextOffset,
     /// M: time as the log tells it. Later records count as no earlier than this.
-    pub clock: Millis,
+    pub stream_time: Millis,
     /// The last record that was folded, if the store knows it: one that was made before this was kept does not.
     pub last: Option<LastRecord>,
 }
@@ -33,12 +33,12 @@ pub struct LastRecord {
 
 impl Applied {
     /// Of a store that holds nothing yet.
-    pub const NOTHING: Applied = Applied { next: NextOffset::ZERO, clock: Millis::MIN, last: None };
+    pub const NOTHING: Applied = Applied { next: NextOffset::ZERO, stream_time: Millis::MIN, last: None };
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(40);
         bytes.extend(self.next.0.to_be_bytes());
-        bytes.extend(self.clock.0.to_be_bytes());
+        bytes.extend(self.stream_time.0.to_be_bytes());
         if let Some(LastRecord { offset, digest }) = self.last {
             bytes.extend(offset.0.to_be_bytes());
             bytes.extend(digest);
@@ -48,7 +48,7 @@ impl Applied {
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Applied> {
         let (next, rest) = number(bytes)?;
-        let (clock, rest) = number(rest)?;
+        let (stream_time, rest) = number(rest)?;
         let last = match rest {
             [] => None,
             rest => {
@@ -56,7 +56,7 @@ impl Applied {
                 Some(LastRecord { offset: Offset(offset), digest: digest.try_into().ok()? })
             }
         };
-        Some(Applied { next: NextOffset(next), clock: Millis(clock), last })
+        Some(Applied { next: NextOffset(next), stream_time: Millis(stream_time), last })
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_position_is_written_as_it_was_in_the_first_release() {
-        let applied = Applied { next: NextOffset(258), clock: Millis(-2), last: None };
+        let applied = Applied { next: NextOffset(258), stream_time: Millis(-2), last: None };
         assert_eq!(hex::encode(applied.to_bytes()), "0000000000000102fffffffffffffffe");
         assert_eq!(Applied::from_bytes(&applied.to_bytes()), Some(applied));
     }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_last_record_follows_the_position() {
         let last = Some(LastRecord { offset: Offset(256), digest: [7; 16] });
-        let applied = Applied { next: NextOffset(258), clock: Millis(-2), last };
+        let applied = Applied { next: NextOffset(258), stream_time: Millis(-2), last };
         let bytes = applied.to_bytes();
         assert_eq!(hex::encode(&bytes[16..]), "000000000000010007070707070707070707070707070707");
         assert_eq!(Applied::from_bytes(&bytes), Some(applied));

@@ -18,11 +18,11 @@ pub(crate) fn parse(family: &str, name: &str) -> Option<i64> {
     name.strip_prefix(family)?.strip_prefix('@')?.parse().ok()
 }
 
-/// Whether bucket `number` can go at log time `clock`: everything in it fell out of `window` at least one bucket ago.
+/// Whether bucket `number` can go at this stream time: everything in it fell out of `window` at least one bucket ago.
 /// The margin frees space late rather than deciding anything: what is in the window is decided by values alone.
-pub(crate) fn is_over(number: i64, clock: Millis, width: Span, window: Span) -> bool {
+pub(crate) fn is_over(number: i64, stream_time: Millis, width: Span, window: Span) -> bool {
     let end = (number + 1).saturating_mul(width.0);
-    clock.0 > end.saturating_add(window.0).saturating_add(width.0)
+    stream_time.0 > end.saturating_add(window.0).saturating_add(width.0)
 }
 
 #[cfg(test)]
@@ -51,9 +51,9 @@ mod tests {
 
         #[test]
         fn nothing_that_is_in_the_window_is_in_a_bucket_that_goes(at in 0_i64..10_000_000_000_000, later in 0_i64..10_000_000_000) {
-            let clock = Millis(at + later);
-            let in_window = at > clock.before(WINDOW).0;
-            prop_assert!(!(in_window && is_over(number(Millis(at), WIDTH), clock, WIDTH, WINDOW)));
+            let stream_time = Millis(at + later);
+            let in_window = at > stream_time.before(WINDOW).0;
+            prop_assert!(!(in_window && is_over(number(Millis(at), WIDTH), stream_time, WIDTH, WINDOW)));
         }
     }
 }

@@ -22,7 +22,7 @@ pub mod registry;
 pub mod store;
 pub mod writes;
 
-pub use applied::{Applied, LastRecord, Source};
+pub use applied::{Applied, LastRecord, TopicPartition};
 pub use emission::{Emission, Verified};
 pub use error::Error;
 pub use layout::{Family, Layout};

@@ -2,7 +2,7 @@
 
 use hooklog_schemas::{NextOffset, Partition};
 
-use crate::applied::{Applied, Source};
+use crate::applied::{Applied, TopicPartition};
 
 /// The column family's name.
 pub(crate) const META: &str = "meta";
@@ -16,34 +16,34 @@ const VERIFIED: &[u8] = b"verified/";
 pub(crate) const EMISSIONS: &str = "meta-emissions";
 
 /// `applied/<topic>/<partition>`; a topic's name holds no `/`.
-pub(crate) fn applied_key(source: &Source) -> Vec<u8> {
+pub(crate) fn applied_key(source: &TopicPartition) -> Vec<u8> {
     [APPLIED, source.topic.as_bytes(), b"/", source.partition.to_string().as_bytes()].concat()
 }
 
 /// `verified/<topic>/<partition>`.
-pub(crate) fn verified_key(source: &Source) -> Vec<u8> {
+pub(crate) fn verified_key(source: &TopicPartition) -> Vec<u8> {
     [VERIFIED, source.topic.as_bytes(), b"/", source.partition.to_string().as_bytes()].concat()
 }
 
 /// `<topic>/<partition>/` and the offset of the batch's first record, in the order of offsets.
-pub(crate) fn emission_key(source: &Source, from: NextOffset) -> Vec<u8> {
+pub(crate) fn emission_key(source: &TopicPartition, from: NextOffset) -> Vec<u8> {
     [&emissions_of(source)[..], &from.0.to_be_bytes()].concat()
 }
 
 /// The offset in the key of an emission of `source`; nothing where the key is another source's.
-pub(crate) fn emission_from(source: &Source, key: &[u8]) -> Option<NextOffset> {
+pub(crate) fn emission_from(source: &TopicPartition, key: &[u8]) -> Option<NextOffset> {
     let offset: &[u8; 8] = key.strip_prefix(&emissions_of(source)[..])?.try_into().ok()?;
     Some(NextOffset(i64::from_be_bytes(*offset)))
 }
 
-fn emissions_of(source: &Source) -> Vec<u8> {
+fn emissions_of(source: &TopicPartition) -> Vec<u8> {
     [source.topic.as_bytes(), b"/", source.partition.to_string().as_bytes(), b"/"].concat()
 }
 
 /// Reads one entry back, or says that it is no position.
-pub(crate) fn applied_entry(key: &[u8], value: &[u8]) -> Option<(Source, Applied)> {
+pub(crate) fn applied_entry(key: &[u8], value: &[u8]) -> Option<(TopicPartition, Applied)> {
     let (topic, partition) = std::str::from_utf8(key.strip_prefix(APPLIED)?).ok()?.rsplit_once('/')?;
-    let source = Source { topic: topic.to_owned(), partition: Partition(partition.parse().ok()?) };
+    let source = TopicPartition { topic: topic.to_owned(), partition: Partition(partition.parse().ok()?) };
     Some((source, Applied::from_bytes(value)?))
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_position_reads_back_under_its_own_source() {
-        let source = Source { topic: "hooklog.raw".to_owned(), partition: Partition(11) };
+        let source = TopicPartition { topic: "hooklog.raw".to_owned(), partition: Partition(11) };
         let key = applied_key(&source);
         assert_eq!(key, b"applied/hooklog.raw/11");
         let applied = Applied::NOTHING;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_emission_is_found_under_its_own_source_only() {
-        let of = |partition| Source { topic: "hooklog.raw".to_owned(), partition: Partition(partition) };
+        let of = |partition| TopicPartition { topic: "hooklog.raw".to_owned(), partition: Partition(partition) };
         let key = emission_key(&of(1), NextOffset(258));
         assert_eq!(emission_from(&of(1), &key), Some(NextOffset(258)));
         assert_eq!(emission_from(&of(11), &key), None);

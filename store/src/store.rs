@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use hooklog_schemas::Millis;
 use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, WriteBatch};
 
-use crate::applied::{Applied, Source};
+use crate::applied::{Applied, TopicPartition};
 use crate::error::{Error, OPEN};
 use crate::layout::{Family, Kind, Layout};
 use crate::registry::Lease;
@@ -62,11 +62,11 @@ impl Store {
     /// # Errors
     /// [`Error::Rocks`]: the disk is full or failing. What is in memory may then be ahead of the disk: close the store and
     /// open it again before anything is folded.
-    pub fn apply(&self, writes: &Writes, positions: &[(Source, Applied)]) -> Result<(), Error> {
+    pub fn apply(&self, writes: &Writes, positions: &[(TopicPartition, Applied)]) -> Result<(), Error> {
         self.db.write(self.batch_of(writes, positions)?).map_err(self.failed("apply"))
     }
 
-    fn batch_of(&self, writes: &Writes, positions: &[(Source, Applied)]) -> Result<WriteBatch, Error> {
+    fn batch_of(&self, writes: &Writes, positions: &[(TopicPartition, Applied)]) -> Result<WriteBatch, Error> {
         let mut batch = WriteBatch::default();
         let mut handle = None;
         // In the order of their keys, which a memtable takes in faster; of equal keys the later one stays the later one.
@@ -86,13 +86,13 @@ impl Store {
         Ok(batch)
     }
 
-    /// Drops the buckets in which nothing can matter any more at log time `clock`, and says how many went. The position
+    /// Drops the buckets in which nothing can matter any more at this stream time, and says how many went. The position
     /// is made durable first: after a power cut the store must not stand before a bucket that is gone.
     ///
     /// # Errors
     /// [`Error::Rocks`].
-    pub fn drop_expired(&self, clock: Millis) -> Result<usize, Error> {
-        let over = self.expired(clock);
+    pub fn drop_expired(&self, stream_time: Millis) -> Result<usize, Error> {
+        let over = self.expired(stream_time);
         if over.is_empty() {
             return Ok(0);
         }
@@ -123,9 +123,9 @@ impl Store {
         Ok(())
     }
 
-    fn expired(&self, clock: Millis) -> Vec<(Family, i64)> {
+    fn expired(&self, stream_time: Millis) -> Vec<(Family, i64)> {
         let over = |(family, number): &(Family, i64)| match self.layout.kind(*family) {
-            Kind::Buckets { width, window } => buckets::is_over(*number, clock, width, window),
+            Kind::Buckets { width, window } => buckets::is_over(*number, stream_time, width, window),
             Kind::Plain => false,
         };
         let list = self.buckets.read().unwrap_or_else(PoisonError::into_inner);

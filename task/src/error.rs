@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// It was told to stop while it waited for something; nobody needs to be told.
     #[error("it was stopped while it waited")]
-    ToldToStop,
+    Cancelled,
     /// A thread panicked.
     #[error("a worker of {0} panicked; its message is above. This is a defect: please report it")]
     Panicked(String),
@@ -135,7 +135,7 @@ mod tests {
         assert!(Error::Consumer(KafkaError::MessageConsumptionFatal(fenced)).is_fenced());
         let refused = RDKafkaErrorCode::GroupAuthorizationFailed;
         assert!(!Error::Consumer(KafkaError::MessageConsumption(refused)).is_fenced());
-        assert!(!Error::ToldToStop.is_fenced());
+        assert!(!Error::Cancelled.is_fenced());
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         };
         assert!(Error::Log(unreachable).is_passing());
         assert!(Error::Consumer(KafkaError::Seek(String::new())).is_passing());
-        assert!(!Error::fenced().is_passing() && !Error::ToldToStop.is_passing());
+        assert!(!Error::fenced().is_passing() && !Error::Cancelled.is_passing());
     }
 
     #[test]

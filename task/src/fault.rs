@@ -48,7 +48,7 @@ pub(crate) fn scope(error: &Error) -> Scope {
         | Error::Consumer(_)
         | Error::Contended { .. }
         | Error::OtherLog { .. }
-        | Error::ToldToStop
+        | Error::Cancelled
         | Error::Panicked(_)
         | Error::Thread(_) => Scope::Task,
     }
@@ -132,7 +132,7 @@ mod tests {
         }
         let other_log = Error::OtherLog { found: String::new(), expected: String::new() };
         let fenced = Error::Consumer(rdkafka::error::KafkaError::Canceled);
-        for error in [other_log, fenced, Error::Contended { id: String::new() }, Error::ToldToStop] {
+        for error in [other_log, fenced, Error::Contended { id: String::new() }, Error::Cancelled] {
             assert_eq!(scope(&error), Scope::Task, "{error}");
         }
     }

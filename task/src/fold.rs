@@ -135,7 +135,7 @@ pub(crate) fn step<'a, F: Fold>(
 }
 
 /// Folds without a broker, for the tests of folds: the same step over a real store, applied after each batch.
-pub mod bench_top {
+pub mod testing {
     use super::{Effects, Fold, Input, Overlay, Store, StoreError, step};
 
     /// Folds `batch` over `store`, applies its writes, and returns what it would produce.

@@ -26,12 +26,12 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// `message` as the next record of its partition, whose clock stands at `clock`.
-    pub fn read(message: &'a impl Message, clock: Millis) -> Input<'a> {
+    /// `message` as the next record of its partition, where stream time stands at `stream_time`.
+    pub fn read(message: &'a impl Message, stream_time: Millis) -> Input<'a> {
         Input {
             partition: Partition(message.partition()),
             offset: Offset(message.offset()),
-            time: clock.max(time(message)),
+            time: stream_time.max(time(message)),
             key: message.key(),
             value: message.payload().unwrap_or_default(),
             headers: headers(message),
@@ -41,7 +41,7 @@ impl<'a> Input<'a> {
     /// Where a store stands that has folded everything up to this record.
     pub fn reached(&self) -> Applied {
         let last = Some(LastRecord { offset: self.offset, digest: self.digest() });
-        Applied { next: self.offset.next(), clock: self.time, last }
+        Applied { next: self.offset.next(), stream_time: self.time, last }
     }
 
     /// Tells this record from any other one that could stand at its place: headers say when it was received, or of which record
@@ -72,7 +72,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The time that the record carries; a record without one adds nothing to the clock.
+/// The time that the record carries; a record without one does not advance stream time.
 pub(crate) fn time(message: &impl Message) -> Millis {
     message.timestamp().to_millis().map_or(Millis::MIN, Millis)
 }

@@ -9,23 +9,23 @@
 //! | [`rewritten`] | whether a log is still the one that a store and outputs were made of |
 //! | [`owed`] | which outputs the output topic lacks |
 //! | [`verification`] | when outputs are in the output topic for good |
-//! | [`pace`] | when a transaction has waited long enough |
+//! | [`commit_policy`] | when a transaction has waited long enough |
 //! | [`outcome`] | what an error leaves behind, and so what must follow |
-//! | [`measure`] | metrics: names and labels |
+//! | [`metric_names`] | metrics: names and labels |
 //! | [`transform`] | folds with outputs: outputs and offsets in one Kafka transaction, the store after it |
 //! | [`materialise`] | folds without outputs: the store's own position is the only one |
 //! | [`progress`] | how far each partition is, for people and machines who ask |
 
+pub mod commit_policy;
 mod error;
 mod fault;
 pub mod fold;
 pub mod input;
 pub mod materialise;
-pub mod measure;
+pub mod metric_names;
 pub mod outcome;
 mod overlay;
 pub mod owed;
-pub mod pace;
 pub mod progress;
 pub mod resume;
 pub mod rewritten;

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use hooklog_log::SimpleConsumer;
 use hooklog_log::connection::{AtEnds, Connection, Isolation};
-use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
+use hooklog_log::watermarks::{self, Watermarks};
 use hooklog_schemas::{NextOffset, Offset, Partition};
-use hooklog_store::{Applied, Source, Store};
+use hooklog_store::{Applied, Store, TopicPartition};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::fold::{Fold, step};
 use crate::input::Input;
-use crate::measure;
+use crate::metric_names;
 use crate::overlay::Overlay;
 use crate::progress::Progress;
 use crate::resume::Stop;
@@ -59,7 +59,7 @@ pub fn run<F: Fold>(
     progress: &Progress,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    measure::describe();
+    metric_names::describe();
     let mut task = Task::start(fold, config, store, progress)?;
     while !shutdown.is_cancelled() {
         task.turn()?;
@@ -81,10 +81,10 @@ struct Task<'t, F> {
 impl<'t, F: Fold> Task<'t, F> {
     fn start(fold: &'t F, config: &'t Config, store: &'t Store, progress: &'t Progress) -> Result<Self, Error> {
         let topic = config.input.name.as_str();
-        let ends = ends::all(&config.connection, topic, config.input.partitions, Isolation::Committed)?;
+        let ends = watermarks::all(&config.connection, topic, config.input.partitions, Isolation::Committed)?;
         let (mut applied, mut restoring) = (BTreeMap::new(), BTreeMap::new());
         for (partition, ends) in (0..).map(Partition).zip(ends) {
-            let at = store.applied(&Source { topic: topic.to_owned(), partition })?;
+            let at = store.applied(&TopicPartition { topic: topic.to_owned(), partition })?;
             let from = begin(partition, at, ends)?;
             applied.insert(partition, Applied { next: from, ..at });
             progress.restoring(partition, from, ends.end);
@@ -128,7 +128,7 @@ impl<'t, F: Fold> Task<'t, F> {
         if moved.is_empty() {
             return Ok(());
         }
-        let source = |partition: &Partition| Source { topic: self.topic.to_owned(), partition: *partition };
+        let source = |partition: &Partition| TopicPartition { topic: self.topic.to_owned(), partition: *partition };
         let positions: Vec<_> = moved.iter().map(|(partition, (at, _))| (source(partition), *at)).collect();
         self.store.apply(overlay.writes(), &positions)?;
         self.note(moved);
@@ -198,19 +198,19 @@ fn fold_all<F: Fold>(
 
 /// The records of one partition that are not applied yet. Between them there may be holes: markers and aborted records.
 fn inputs<'m>(partition: Partition, at: Applied, batch: &'m [BorrowedMessage<'_>]) -> Vec<Input<'m>> {
-    let mut clock = at.clock;
+    let mut stream_time = at.stream_time;
     let of_this = |message: &&BorrowedMessage<'_>| {
         message.partition() == partition.0 && Offset(message.offset()) >= at.next.offset()
     };
     let read = |message| {
-        let input = Input::read(message, clock);
-        clock = input.time;
+        let input = Input::read(message, stream_time);
+        stream_time = input.time;
         input
     };
     batch.iter().filter(of_this).map(read).collect()
 }
 
-fn begin(partition: Partition, at: Applied, ends: Ends) -> Result<NextOffset, Stop> {
+fn begin(partition: Partition, at: Applied, ends: Watermarks) -> Result<NextOffset, Stop> {
     if at.next > ends.end {
         return Err(Stop::Beyond { partition, position: at.next, end: ends.end });
     }
@@ -283,14 +283,14 @@ mod tests {
     use super::*;
 
     fn at(next: i64) -> Applied {
-        Applied { next: NextOffset(next), clock: Millis(7), last: None }
+        Applied { next: NextOffset(next), stream_time: Millis(7), last: None }
     }
 
     fn passed(moved: &[(i32, i64, u64)], stands: &[(i32, i64)]) -> Vec<(i32, i64, u64)> {
         let applied = [(Partition(0), at(10)), (Partition(1), at(20))].into();
         let mut moved = moved.iter().map(|(p, next, folded)| (Partition(*p), (at(*next), *folded))).collect();
         pass(&mut moved, &applied, stands.iter().map(|(p, next)| (Partition(*p), NextOffset(*next))).collect());
-        assert!(moved.values().all(|(at, _)| at.clock == Millis(7)), "a marker has no time");
+        assert!(moved.values().all(|(at, _)| at.stream_time == Millis(7)), "a marker has no time");
         moved.into_iter().map(|(partition, (at, folded))| (partition.0, at.next.0, folded)).collect()
     }
 

@@ -9,12 +9,12 @@ use std::time::Instant;
 use hooklog_schemas::{NextOffset, Partition};
 
 use crate::fold::Suspect;
-use crate::measure;
+use crate::metric_names;
 use workers::Workers;
 
 /// One partition's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct PartitionProgress {
     /// Up to where the store holds it.
     pub next: NextOffset,
     /// Up to where it is, or was, being brought before it counts as restored.
@@ -43,7 +43,7 @@ pub type OnSuspects = dyn Fn(Partition, &[Suspect]) + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Shared {
-    all: BTreeMap<Partition, Standing>,
+    all: BTreeMap<Partition, PartitionProgress>,
     /// Why those stopped that did, and whether each is tried again by itself.
     stopped: BTreeMap<Partition, (String, bool)>,
     workers: Workers,
@@ -66,7 +66,7 @@ impl Progress {
     }
 
     /// What there is to know now.
-    pub fn all(&self) -> BTreeMap<Partition, Standing> {
+    pub fn all(&self) -> BTreeMap<Partition, PartitionProgress> {
         self.lock().all.clone()
     }
 
@@ -117,15 +117,15 @@ impl Progress {
     pub(crate) fn coming(&self, partition: Partition) {
         let mut shared = self.lock();
         shared.stopped.remove(&partition);
-        shared.all.entry(partition).or_insert(Standing::UNKNOWN).restoring = true;
+        shared.all.entry(partition).or_insert(PartitionProgress::UNKNOWN).restoring = true;
         self.tell(partition, true, false);
     }
 
     pub(crate) fn restoring(&self, partition: Partition, next: NextOffset, until: NextOffset) {
         let mut shared = self.lock();
         shared.stopped.remove(&partition);
-        let standing = shared.all.entry(partition).or_insert(Standing::UNKNOWN);
-        *standing = Standing { next, until, restoring: true, ..*standing };
+        let standing = shared.all.entry(partition).or_insert(PartitionProgress::UNKNOWN);
+        *standing = PartitionProgress { next, until, restoring: true, ..*standing };
         self.tell(partition, true, false);
     }
 
@@ -135,7 +135,7 @@ impl Progress {
             standing.folded += folded;
             standing.emitted += emitted;
         }
-        measure::reached(self.task, partition, next.0, folded, self.has_outputs.then_some(emitted));
+        metric_names::reached(self.task, partition, next.0, folded, self.has_outputs.then_some(emitted));
     }
 
     pub(crate) fn suspected(&self, partition: Partition, suspects: &[Suspect]) {
@@ -159,7 +159,7 @@ impl Progress {
 
     pub(crate) fn stopped(&self, partition: Partition, why: String, goes_on: bool) {
         let mut shared = self.lock();
-        shared.all.entry(partition).or_insert(Standing::UNKNOWN).restoring = false;
+        shared.all.entry(partition).or_insert(PartitionProgress::UNKNOWN).restoring = false;
         shared.stopped.insert(partition, (why, goes_on));
         self.tell(partition, false, true);
     }
@@ -172,8 +172,8 @@ impl Progress {
     }
 
     fn tell(&self, partition: Partition, restoring: bool, stopped: bool) {
-        measure::set(self.task, measure::RESTORING, partition, i64::from(restoring));
-        measure::set(self.task, measure::STOPPED, partition, i64::from(stopped));
+        metric_names::set(self.task, metric_names::RESTORING, partition, i64::from(restoring));
+        metric_names::set(self.task, metric_names::STOPPED, partition, i64::from(stopped));
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -189,9 +189,9 @@ impl Shared {
     }
 }
 
-impl Standing {
+impl PartitionProgress {
     /// Of a partition that only just came.
-    const UNKNOWN: Standing = Standing {
+    const UNKNOWN: PartitionProgress = PartitionProgress {
         next: NextOffset::ZERO,
         until: NextOffset::ZERO,
         restoring: false,

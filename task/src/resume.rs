@@ -9,7 +9,7 @@
 use std::str::FromStr;
 
 use hooklog_log::committed::Committed;
-use hooklog_log::ends::Ends;
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
 use thiserror::Error;
@@ -26,7 +26,7 @@ pub struct Facts {
     /// The stamp that this fold commits on this log.
     pub stamp: Stamp,
     /// What there is of the input.
-    pub input: Ends,
+    pub input: Watermarks,
 }
 
 /// Where to go on.
@@ -208,7 +208,7 @@ mod tests {
             applied: NextOffset(applied),
             committed: committed.map(next),
             stamp: stamp(),
-            input: Ends { earliest: NextOffset(earliest), end: NextOffset(end) },
+            input: Watermarks { earliest: NextOffset(earliest), end: NextOffset(end) },
         }
     }
 

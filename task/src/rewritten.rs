@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use hooklog_log::Connection;
 use hooklog_log::connection::Isolation;
-use hooklog_log::ends::Ends;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
 use hooklog_store::{Applied, LastRecord};
 
@@ -44,14 +44,14 @@ pub fn rewritten(
     connection: &Connection,
     (topic, partition): (&str, Partition),
     isolation: Isolation,
-    ends: Ends,
+    ends: Watermarks,
     known: Known,
 ) -> Result<Option<Offset>, Error> {
     let wanted = [known.last.map(|last| last.offset), known.latest.map(|latest| latest.offset)];
     let is_there = |offset: &Offset| ends.earliest.offset() <= *offset && *offset < ends.end.offset();
     let mut found = BTreeMap::new();
     for offset in wanted.into_iter().flatten().filter(is_there) {
-        let span = Span { topic: topic.to_owned(), partition, from: NextOffset(offset.0), to: offset.next() };
+        let span = OffsetRange { topic: topic.to_owned(), partition, from: NextOffset(offset.0), to: offset.next() };
         let mut reader = Reader::open(connection, isolation, span)?;
         // Where nothing can be read now a record was read before: it is gone, and with it what it was.
         let record =
@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn found(digest: u8, time: i64) -> Option<(Applied, Millis)> {
-        Some((Applied { next: AT.next(), clock: Millis(time), last: Some(last(digest)) }, Millis(time)))
+        Some((Applied { next: AT.next(), stream_time: Millis(time), last: Some(last(digest)) }, Millis(time)))
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! was aborted, and the task starts.
 
 use hooklog_log::committed::Committed;
-use hooklog_log::ends::Ends;
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp};
 use hooklog_store::Emission;
 
@@ -86,7 +86,7 @@ impl Case {
         let stamp = Stamp { log: "log".to_owned(), fold: 1 };
         let next = if self.decided == Decided::Commit && self.offsets { END } else { BEFORE };
         let committed = Committed { partition: Partition(0), next: NextOffset(next), metadata: stamp.to_string() };
-        let input = Ends { earliest: NextOffset(0), end: NextOffset(END) };
+        let input = Watermarks { earliest: NextOffset(0), end: NextOffset(END) };
         Facts { partition: Partition(0), applied, committed: Some(committed), stamp, input }
     }
 

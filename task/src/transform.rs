@@ -6,11 +6,11 @@
 //! go on stops alone ([`crate::progress`] tells).
 
 mod assignment;
-mod due;
+mod contiguous;
 mod hanging;
 mod observer;
 mod outputs;
-mod owned;
+mod partition_task;
 mod present;
 mod recovery;
 mod refusals;
@@ -26,17 +26,17 @@ use std::time::Instant;
 
 use hooklog_log::connection::Isolation;
 use hooklog_log::provision::Pinned;
-use hooklog_log::{Connection, ends};
+use hooklog_log::{Connection, watermarks};
 use hooklog_schemas::{NextOffset, Partition, Stamp};
 use hooklog_store::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::commit_policy::CommitPolicy;
 use crate::error::Error;
 use crate::fault;
 use crate::fold::Fold;
-use crate::measure;
+use crate::metric_names;
 use crate::outcome::Renewals;
-use crate::pace::Pace;
 use crate::progress::Progress;
 use observer::Observed;
 use session::Session;
@@ -68,7 +68,7 @@ pub struct Config {
     /// Opens the stores.
     pub registry: Registry,
     /// When to commit.
-    pub pace: Pace,
+    pub commit_policy: CommitPolicy,
     /// Transactional ids of tools that write the output topic in the task's stead, such as a repair. A start ends them.
     pub stand_ins: Vec<String>,
     /// From which record on this fold has decided, by partition of the input; from the first one on where nothing is said.
@@ -111,17 +111,17 @@ pub fn run<F: Fold>(
     progress: Progress,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    measure::describe();
+    metric_names::describe();
     let config = Arc::new(config);
     config.announce(&progress);
     // A child: a worker that ends takes its siblings with it, and not the whole process before its error was told.
     let stop = shutdown.child_token();
     let sessions = match sessions(&config, &stop) {
-        Err(Error::ToldToStop) => return Ok(()),
+        Err(Error::Cancelled) => return Ok(()),
         started => started?,
     };
     match hanging::end_those_without_owner(&config, &stop) {
-        Err(Error::ToldToStop) => return Ok(()),
+        Err(Error::Cancelled) => return Ok(()),
         ended => ended?,
     }
     let observed = Observed::default();
@@ -133,8 +133,8 @@ pub fn run<F: Fold>(
         let work = move || {
             // Dropped on a panic too, so that siblings never wait for a thread that is gone.
             let _ends_the_others = stop.clone().drop_guard();
-            match keep_working(session, &fold, &config, &progress, &observed, &stop) {
-                Err(Error::ToldToStop) => Ok(()),
+            match run_with_rejoin(session, &fold, &config, &progress, &observed, &stop) {
+                Err(Error::Cancelled) => Ok(()),
                 ended => ended,
             }
         };
@@ -160,7 +160,7 @@ fn sessions(config: &Config, stop: &CancellationToken) -> Result<Vec<Session>, E
 /// A worker, and another one in its place where the group has given that away: after a broker's death that may have been to
 /// nobody. A second owner of the instance id looks the same, except that it does not stop. A cluster that does not answer is
 /// waited for as long as it takes.
-fn keep_working<F: Fold>(
+fn run_with_rejoin<F: Fold>(
     session: Session,
     fold: &Arc<F>,
     config: &Arc<Config>,
@@ -215,7 +215,7 @@ fn keep_working<F: Fold>(
 /// Where each partition of the input begins now.
 fn begins(config: &Config) -> Result<Vec<NextOffset>, Error> {
     let Config { connection, input, .. } = config;
-    let ends = ends::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
+    let ends = watermarks::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
     Ok(ends.into_iter().map(|ends| ends.earliest).collect())
 }
 

@@ -1,6 +1,6 @@
 //! Records that `events` refuses: their transactions are aborted, and all that was folded in them is folded again (I8).
 
-use hooklog_task::measure::{ABORTED, COMMITTED, TRANSACTIONS};
+use hooklog_task::metric_names::{ABORTED, COMMITTED, TRANSACTIONS};
 use hooklog_test_support::settings::{AS_MADE, TOO_SMALL, alter};
 use hooklog_test_support::{Broker, Feed, Site, wait_until};
 

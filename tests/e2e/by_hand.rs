@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::Isolation;
-use hooklog_log::reader::{Reader, Span as Stretch};
-use hooklog_log::{Connection, Topics, ends, native, partition_for};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::{Connection, Topics, native, partition_for, watermarks};
 use hooklog_processor::Dedup;
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, Stamp, header};
@@ -117,7 +117,7 @@ impl World {
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         self.write(&self.plain(), &self.topics.raw(), partition.0, id, body.as_bytes(), time, &headers);
-        let end = ends::of(&self.connection, &self.topics.raw(), partition, Isolation::Uncommitted).unwrap().end;
+        let end = watermarks::of(&self.connection, &self.topics.raw(), partition, Isolation::Uncommitted).unwrap().end;
         (partition, Offset(end.0 - 1))
     }
 
@@ -138,7 +138,7 @@ impl World {
     /// What the processor would emit for the record at `place`.
     pub(crate) fn event_of(&self, (partition, offset): (Partition, Offset)) -> Event {
         let (from, to) = (NextOffset(offset.0), offset.next());
-        let span = Stretch { topic: self.topics.raw(), partition, from, to };
+        let span = OffsetRange { topic: self.topics.raw(), partition, from, to };
         let mut reader = Reader::open(&self.connection, Isolation::Uncommitted, span).unwrap();
         let record: OwnedMessage = reader.next().unwrap().expect("it was written").detach();
         let fold = Dedup { window: Span::days(35), partitions: PARTITIONS, log: self.log.clone() };
@@ -169,7 +169,7 @@ impl World {
     }
 
     pub(crate) fn ends(&self) -> Vec<i64> {
-        let ends = ends::all(&self.connection, &self.topics.raw(), PARTITIONS, Isolation::Uncommitted).unwrap();
+        let ends = watermarks::all(&self.connection, &self.topics.raw(), PARTITIONS, Isolation::Uncommitted).unwrap();
         ends.iter().map(|ends| ends.end.0).collect()
     }
 

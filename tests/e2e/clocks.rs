@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hooklog_log::partition_for;
-use hooklog_task::measure::STOPPED;
+use hooklog_task::metric_names::STOPPED;
 use hooklog_test_support::records::{committed, ends, records};
 use hooklog_test_support::settings::alter;
 use hooklog_test_support::{Broker, Site, wait_until};

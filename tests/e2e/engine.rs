@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use hooklog_log::connection::Isolation;
 use hooklog_log::provision::{self, Needs, Pinned, Provisioned, Replication};
-use hooklog_log::{Connection, TopicId, Topics, ends, native};
+use hooklog_log::{Connection, TopicId, Topics, native, watermarks};
 use hooklog_processor::{Config, run};
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{Partition, header};
 use hooklog_store::Registry;
-use hooklog_task::pace::Pace;
+use hooklog_task::commit_policy::CommitPolicy;
 use hooklog_task::{Error, Progress};
 use hooklog_test_support::records::records;
 use hooklog_test_support::{Broker, unique_prefix, wait_until};
@@ -43,11 +43,11 @@ struct Running {
 
 impl Running {
     /// With one worker, on `topics`.
-    fn start(topics: &Provisioned, directory: &Path, pace: Pace) -> Running {
-        Running::with_window(topics, directory, pace, WINDOW)
+    fn start(topics: &Provisioned, directory: &Path, commit_policy: CommitPolicy) -> Running {
+        Running::with_window(topics, directory, commit_policy, WINDOW)
     }
 
-    fn with_window(topics: &Provisioned, directory: &Path, pace: Pace, window: Span) -> Running {
+    fn with_window(topics: &Provisioned, directory: &Path, commit_policy: CommitPolicy, window: Span) -> Running {
         let config = Config {
             connection: connection(),
             topics: topics.clone(),
@@ -56,7 +56,7 @@ impl Running {
             instance: directory.file_name().unwrap().to_str().unwrap().to_owned(),
             workers: 1,
             registry: Registry::with_memory(64 << 20),
-            pace,
+            commit_policy,
             conflicts: hooklog_processor::Conflicts::default(),
         };
         let (stop, progress) = (CancellationToken::new(), Progress::of("processor"));
@@ -104,7 +104,7 @@ fn counted(topics: &Provisioned) -> BTreeMap<String, usize> {
 
 /// One past the last record of `events` in all partitions.
 fn end(topics: &Provisioned, isolation: Isolation) -> i64 {
-    let all = ends::all(&connection(), &topics.events.name, topics.events.partitions, isolation).unwrap();
+    let all = watermarks::all(&connection(), &topics.events.name, topics.events.partitions, isolation).unwrap();
     all.iter().map(|ends| ends.end.0).sum()
 }
 
@@ -135,12 +135,12 @@ fn taken_away_with_work_open() -> Option<BTreeMap<String, usize>> {
     let topics = provision::ensure(&connection(), &needs).unwrap();
     // Commits so many, and not before.
     let long = Duration::from_secs(3_600);
-    let patient = Pace { idle: long, busy: long, crowd: 1, records: 4 * EACH };
+    let patient = CommitPolicy { idle: long, busy: long, busy_threshold: 1, records: 4 * EACH };
     let first = Running::start(&topics, &place.path().join("first"), patient);
     first.owns(2);
     write(&topics, [some(0, 2 * EACH, 0), some(0, 2 * EACH, 1)].concat());
     wait_until("the first one commits", || (counted(&topics).len() == 4 * EACH).then_some(()));
-    let second = Running::start(&topics, &place.path().join("second"), Pace::default());
+    let second = Running::start(&topics, &place.path().join("second"), CommitPolicy::default());
     // The first one hears of it with its next heartbeat, within three seconds.
     wait_until("the second one joins", || (members(&topics.topics.group("processor")) == 2).then_some(()));
     let before = end(&topics, Isolation::Uncommitted);
@@ -186,7 +186,7 @@ fn with_times_of_their_own() -> Provisioned {
     made.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
     let pinned = |name: String| {
         let id: TopicId = wait_until("the topic is there", || {
-            ends::of(&connection(), &name, Partition(0), Isolation::Committed).ok()?;
+            watermarks::of(&connection(), &name, Partition(0), Isolation::Committed).ok()?;
             native::topic_ids(admin.inner(), &[&name], ANSWER).ok()?.remove(0)
         });
         Pinned { name, partitions: 1, id }
@@ -225,7 +225,7 @@ fn emitted(between: Between) -> BTreeMap<String, usize> {
     let (topics, place) = (with_times_of_their_own(), tempfile::tempdir().unwrap());
     let (directory, kept) = (place.path().join("one"), place.path().join("kept"));
     let start = || {
-        let running = Running::start(&topics, &directory, Pace::default());
+        let running = Running::start(&topics, &directory, CommitPolicy::default());
         running.owns(1);
         running
     };

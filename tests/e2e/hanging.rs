@@ -4,8 +4,8 @@
 
 use hooklog_faults::logs::segment::Segment;
 use hooklog_log::connection::{Connection, Isolation};
-use hooklog_log::ends;
-use hooklog_task::measure::{COMMITTED, HANGING, REEMITTED, TRANSACTIONS};
+use hooklog_log::watermarks;
+use hooklog_task::metric_names::{COMMITTED, HANGING, REEMITTED, TRANSACTIONS};
 use hooklog_test_support::{Feed, Site, Up, wait_until};
 
 const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
@@ -42,7 +42,7 @@ fn killed_under_load(site: &Site, up: Up, name: &str) {
     feed.stop();
     let connection = Connection::to(brokers);
     wait_until("nothing is open any more", || {
-        let end = |isolation| ends::all(&connection, &events, 4, isolation).ok();
+        let end = |isolation| watermarks::all(&connection, &events, 4, isolation).ok();
         (end(Isolation::Committed)? == end(Isolation::Uncommitted)?).then_some(())
     });
     broker.kill();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hooklog_log::Topics;
 use hooklog_log::connection::Isolation;
 use hooklog_log::provision::{self, Needs, Replication};
-use hooklog_log::{control, ends};
+use hooklog_log::{control, watermarks};
 use hooklog_schemas::ids::Span;
 use hooklog_schemas::{NextOffset, Partition, WindowBegin};
 use hooklog_test_support::guarded::{ADMIN, Operation, Resource, Right};
@@ -200,7 +200,7 @@ impl Try<'_> {
 
     fn has_emitted(&self) -> bool {
         let connection = self.world.broker.connection(ADMIN);
-        let ends = ends::of(&connection, &self.topics.events(), Partition(0), Isolation::Committed);
+        let ends = watermarks::of(&connection, &self.topics.events(), Partition(0), Isolation::Committed);
         ends.is_ok_and(|ends| ends.end.0 > 1)
     }
 }

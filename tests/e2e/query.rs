@@ -10,17 +10,17 @@ const HOOKLOG: &str = env!("CARGO_BIN_EXE_hooklog");
 const SENT: [&str; 7] = ["--events", "1200", "--customers", "60", "--seed", "11", "--same-second"];
 
 /// `up` with views that hold all that was sent, twice and out of order.
-struct House {
+struct Installation {
     site: Site,
     up: Up,
     oracle: Oracle,
 }
 
-impl House {
-    fn open() -> House {
+impl Installation {
+    fn open() -> Installation {
         let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
         let (up, oracle) = site.filled(&[], &SENT, &["--shuffle", "--duplicates", "0.2", "--concurrency", "96"]);
-        House { site, up, oracle }
+        Installation { site, up, oracle }
     }
 
     fn answer(&self, path: &str) -> Value {
@@ -81,30 +81,33 @@ fn is_a_position(position: &Value) -> (i32, i64) {
 
 #[test]
 fn every_subscription_and_customer_is_as_the_oracle_says_after_a_disordered_send_within_single_seconds() {
-    let house = House::open();
-    let events = records(house.up.brokers(), &house.site.topics().events());
+    let installation = Installation::open();
+    let events = records(installation.up.brokers(), &installation.site.topics().events());
     let known: BTreeSet<String> = events.iter().map(|event| event.header("ce_id").unwrap().to_owned()).collect();
-    let subscriptions = house.oracle.subscriptions(true);
+    let subscriptions = installation.oracle.subscriptions(true);
     assert!(subscriptions.len() > 20, "too few to say anything: {}", subscriptions.len());
     for (of, standing) in &subscriptions {
-        house.subscription_is_right(of, standing, &known);
+        installation.subscription_is_right(of, standing, &known);
     }
-    let customers = house.oracle.customers(true);
+    let customers = installation.oracle.customers(true);
     assert!(customers.values().any(|access| *access) && customers.values().any(|access| !access));
-    house.up.equals(&house.oracle, true);
+    installation.up.equals(&installation.oracle, true);
     for of in customers.keys().take(20) {
-        house.found_without_its_scope(of);
-        house.unknown_in_the_other_mode(of);
+        installation.found_without_its_scope(of);
+        installation.unknown_in_the_other_mode(of);
     }
-    the_position_is_the_end_of_what_is_known_of_a_customer(&house, &events);
-    shapes_are_those_of_the_contract(&house);
-    status_and_metrics_show_no_lag(&house);
-    refusals_say_what_to_write(&house);
+    the_position_is_the_end_of_what_is_known_of_a_customer(&installation, &events);
+    shapes_are_those_of_the_contract(&installation);
+    status_and_metrics_show_no_lag(&installation);
+    refusals_say_what_to_write(&installation);
 }
 
-fn the_position_is_the_end_of_what_is_known_of_a_customer(house: &House, events: &[hooklog_test_support::Record]) {
-    for of in house.oracle.customers(true).keys().take(20) {
-        let found = house.answer(&format!("/v1/customers/{}/access?{}", of.id, narrowed(of)));
+fn the_position_is_the_end_of_what_is_known_of_a_customer(
+    installation: &Installation,
+    events: &[hooklog_test_support::Record],
+) {
+    for of in installation.oracle.customers(true).keys().take(20) {
+        let found = installation.answer(&format!("/v1/customers/{}/access?{}", of.id, narrowed(of)));
         let (partition, next) = is_a_position(&found["position"]);
         let scope = of.account.clone().unwrap_or_else(|| "stripe".to_owned());
         let key = format!("{scope}/{}/{}", if of.livemode { "live" } else { "test" }, of.id);
@@ -114,33 +117,34 @@ fn the_position_is_the_end_of_what_is_known_of_a_customer(house: &House, events:
     }
 }
 
-fn shapes_are_those_of_the_contract(house: &House) {
-    let (of, standing) = house.oracle.subscriptions(true).into_iter().next().unwrap();
-    let access = house.answer(&format!("/v1/customers/{}/access?{}", standing.customer, narrowed(&of)));
+fn shapes_are_those_of_the_contract(installation: &Installation) {
+    let (of, standing) = installation.oracle.subscriptions(true).into_iter().next().unwrap();
+    let access = installation.answer(&format!("/v1/customers/{}/access?{}", standing.customer, narrowed(&of)));
     for field in ["customer", "livemode", "account", "access", "until", "subscriptions", "position"] {
         assert!(access.get(field).is_some(), "no {field}: {access}");
     }
-    let page = house.answer(&format!("/v1/customers/{}/subscriptions?{}&limit=1", standing.customer, narrowed(&of)));
+    let page =
+        installation.answer(&format!("/v1/customers/{}/subscriptions?{}&limit=1", standing.customer, narrowed(&of)));
     assert_eq!(page["subscriptions"].as_array().map(Vec::len), Some(1), "{page}");
     let listed = |answer: &Value| {
         let ids = answer["subscriptions"].as_array().unwrap().iter();
         ids.map(|subscription| subscription["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
     assert!(listed(&access).contains(&of.id) && listed(&page).is_subset(&listed(&access)), "{access} {page}");
-    assert_eq!((house.up.get("/healthz").status, house.up.get("/readyz").status), (200, 200));
+    assert_eq!((installation.up.get("/healthz").status, installation.up.get("/readyz").status), (200, 200));
 }
 
 /// At rest nothing lags: not by a marker of a transaction either.
-fn status_and_metrics_show_no_lag(house: &House) {
-    let done = house.site.run(&["status", "--json"]);
+fn status_and_metrics_show_no_lag(installation: &Installation) {
+    let done = installation.site.run(&["status", "--json"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     let status = done.json();
     for row in status["partitions"].as_array().unwrap() {
         assert_eq!((&row["view_lag"], &row["view"]), (&json!(0), &row["events"]), "{status}");
     }
-    let folded = house.up.get("/readyz").json()["views"]["partitions"][0]["folded"].clone();
+    let folded = installation.up.get("/readyz").json()["views"]["partitions"][0]["folded"].clone();
     let metrics = wait_until("the metrics tell of all that was folded", || {
-        let text = house.up.get("/metrics").body;
+        let text = installation.up.get("/metrics").body;
         text.contains(&format!("hooklog_projector_records_total{{partition=\"0\"}} {folded}\n")).then_some(text)
     });
     for line in [
@@ -153,7 +157,7 @@ fn status_and_metrics_show_no_lag(house: &House) {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     wait_until("the lag of every partition is heard of and 0", || {
-        let text = house.up.get("/metrics").body;
+        let text = installation.up.get("/metrics").body;
         (0..4)
             .all(|partition| text.contains(&format!("hooklog_projector_lag{{partition=\"{partition}\"}} 0\n")))
             .then_some(())
@@ -161,8 +165,8 @@ fn status_and_metrics_show_no_lag(house: &House) {
     assert!(!metrics.contains("cus_") && !metrics.contains("sub_"), "an id in {metrics}");
 }
 
-fn refusals_say_what_to_write(house: &House) {
-    let customer = house.oracle.customers(true).into_keys().next().unwrap().id;
+fn refusals_say_what_to_write(installation: &Installation) {
+    let customer = installation.oracle.customers(true).into_keys().next().unwrap().id;
     for (path, status, says) in [
         ("/v1/customers/cus_nobody/access".to_owned(), 404, "cus_nobody"),
         ("/v1/customers/cus_nobody/subscriptions".to_owned(), 404, "cus_nobody"),
@@ -173,7 +177,7 @@ fn refusals_say_what_to_write(house: &House) {
         (format!("/v1/customers/{customer}/access?account="), 400, "account"),
         (format!("/v1/customers/{customer}/subscriptions?limit=0"), 400, "limit"),
     ] {
-        let (found, detail) = house.problem(&path);
+        let (found, detail) = installation.problem(&path);
         assert_eq!(found, status, "{path} {detail}");
         assert!(detail.contains(says), "{path}: {detail}");
     }

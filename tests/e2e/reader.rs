@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hooklog_log::connection::Isolation;
-use hooklog_log::reader::{Reader, Span};
-use hooklog_log::{Connection, Error, ends};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::{Connection, Error, watermarks};
 use hooklog_schemas::{NextOffset, Partition};
 use hooklog_test_support::{Broker, unique_prefix, wait_until};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
@@ -30,7 +30,7 @@ fn topic() -> String {
     let new = NewTopic::new(&name, 1, TopicReplication::Fixed(1));
     let made = runtime.block_on(admin.create_topics(&[new], &AdminOptions::new().request_timeout(Some(ANSWER))));
     made.unwrap().remove(0).unwrap();
-    wait_until("it has a leader", || ends::of(&connection(), &name, P0, Isolation::Committed).ok());
+    wait_until("it has a leader", || watermarks::of(&connection(), &name, P0, Isolation::Committed).ok());
     name
 }
 
@@ -55,7 +55,7 @@ fn in_transaction(id: &str) -> BaseProducer {
 }
 
 fn reader(topic: &str, from: i64, to: i64, silence: Duration) -> Reader {
-    let span = Span { topic: topic.to_owned(), partition: P0, from: NextOffset(from), to: NextOffset(to) };
+    let span = OffsetRange { topic: topic.to_owned(), partition: P0, from: NextOffset(from), to: NextOffset(to) };
     Reader::open(&connection(), Isolation::Committed, span).unwrap().with_silence(silence)
 }
 
@@ -115,7 +115,7 @@ fn a_span_that_ends_between_aborted_records_and_their_marker_is_done_without_wai
     append(&open, &topic, 1);
     aborted.abort_transaction(ANSWER).unwrap();
     let end = wait_until("the stable end is where the open transaction begins", || {
-        let ends = ends::of(&connection(), &topic, P0, Isolation::Committed).ok()?;
+        let ends = watermarks::of(&connection(), &topic, P0, Isolation::Committed).ok()?;
         (ends.end > NextOffset(1)).then_some(ends.end)
     });
     assert_eq!(end, NextOffset(3));

@@ -1,6 +1,6 @@
 //! Processors that come and go under load: what one has open when partitions are taken from it is undone (I6).
 
-use hooklog_task::measure::{ABORTED, FOLDED, RESTORING, STOPPED, TRANSACTIONS};
+use hooklog_task::metric_names::{ABORTED, FOLDED, RESTORING, STOPPED, TRANSACTIONS};
 use hooklog_test_support::records::committed;
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until};
 

@@ -1,6 +1,6 @@
 //! One record whose event `events` never takes: its partition stops there, loudly, and no other does.
 
-use hooklog_task::measure::{COMMITTED, STOPPED, TRANSACTIONS};
+use hooklog_task::metric_names::{COMMITTED, STOPPED, TRANSACTIONS};
 use hooklog_test_support::records::committed;
 use hooklog_test_support::settings::{AS_MADE, alter};
 use hooklog_test_support::{Broker, Feed, Site, wait_until};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hooklog_task::measure::{NEXT_OFFSET, STOPPED, VERIFIED_OFFSET};
+use hooklog_task::metric_names::{NEXT_OFFSET, STOPPED, VERIFIED_OFFSET};
 use hooklog_test_support::records::{committed, offsets_in_transaction};
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until};
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer, ThreadedProducer};

@@ -13,20 +13,20 @@ const DEFAULT: &str = include_str!("../../rules/default.toml");
 const SENT: [&str; 6] = ["--events", "900", "--customers", "70", "--seed", "5"];
 
 /// `up` with a rules file of its own, and views that hold all that was sent.
-struct House {
+struct Installation {
     site: Site,
     up: Up,
     oracle: Oracle,
 }
 
-impl House {
-    fn open() -> House {
+impl Installation {
+    fn open() -> Installation {
         let site = Site::on(Broker::shared(HOOKLOG), HOOKLOG);
         let rules = site.file("rules.toml");
         std::fs::write(&rules, DEFAULT).unwrap();
         let manners = ["--shuffle", "--duplicates", "0.1", "--concurrency", "96"];
         let (up, oracle) = site.filled(&["--rules", rules.to_str().unwrap()], &SENT, &manners);
-        House { site, up, oracle }
+        Installation { site, up, oracle }
     }
 
     fn rule(&self, text: &str) {
@@ -64,42 +64,42 @@ fn without_past_due() -> String {
 
 #[test]
 fn a_rebuild_without_access_for_past_due_takes_it_from_exactly_the_oracles_customers_and_gives_it_back() {
-    let house = House::open();
-    let losers = house.losers();
+    let installation = Installation::open();
+    let losers = installation.losers();
     assert!(
-        !losers.is_empty() && losers.len() < house.oracle.customers(true).len(),
+        !losers.is_empty() && losers.len() < installation.oracle.customers(true).len(),
         "the seed shows nothing: {losers:?}"
     );
-    house.up.equals(&house.oracle, true);
-    let before = house.answers();
-    house.rule(&without_past_due());
-    house.up.equals(&house.oracle, true);
-    let taken = house.rebuilt();
+    installation.up.equals(&installation.oracle, true);
+    let before = installation.answers();
+    installation.rule(&without_past_due());
+    installation.up.equals(&installation.oracle, true);
+    let taken = installation.rebuilt();
     assert_eq!(taken["same"], false, "{taken}");
-    house.up.equals(&house.oracle, false);
-    assert_ne!(house.answers(), before, "answers changed");
-    house.rule(DEFAULT);
-    house.up.equals(&house.oracle, false);
-    let back = house.rebuilt();
+    installation.up.equals(&installation.oracle, false);
+    assert_ne!(installation.answers(), before, "answers changed");
+    installation.rule(DEFAULT);
+    installation.up.equals(&installation.oracle, false);
+    let back = installation.rebuilt();
     assert_eq!(back["content"], taken["previous_content"], "{back}");
     assert_ne!(back["content"], taken["content"], "{back}");
-    house.up.equals(&house.oracle, true);
-    assert_eq!(house.answers(), before, "to the byte");
+    installation.up.equals(&installation.oracle, true);
+    assert_eq!(installation.answers(), before, "to the byte");
 }
 
 #[test]
 fn with_days_of_grace_access_ends_at_the_second_that_the_oracle_says() {
     const DAYS: i64 = 3;
-    let house = House::open();
-    let began = house.oracle.overdue_since();
+    let installation = Installation::open();
+    let began = installation.oracle.overdue_since();
     assert!(began.len() > 1, "the seed has too few who are past due: {began:?}");
-    house.rule(&DEFAULT.replacen("# grace_days = 7", &format!("grace_days = {DAYS}"), 1));
-    house.rebuilt();
+    installation.rule(&DEFAULT.replacen("# grace_days = 7", &format!("grace_days = {DAYS}"), 1));
+    installation.rebuilt();
     for until in began.iter().map(|began| began + DAYS * 86_400) {
         for at in [until - 1, until] {
-            let expected = house.oracle.customers_under(PastDue::Grace { seconds: DAYS * 86_400, at });
+            let expected = installation.oracle.customers_under(PastDue::Grace { seconds: DAYS * 86_400, at });
             for (of, access) in &expected {
-                let answer = house.up.get(&format!("/v1/customers/{}/access?{}&at={at}", of.id, narrowed(of)));
+                let answer = installation.up.get(&format!("/v1/customers/{}/access?{}&at={at}", of.id, narrowed(of)));
                 assert_eq!(
                     (answer.status, &answer.json()["access"]),
                     (200, &json!(access)),
@@ -112,23 +112,23 @@ fn with_days_of_grace_access_ends_at_the_second_that_the_oracle_says() {
 
 #[test]
 fn a_rebuild_without_its_rules_file_is_refused_and_nothing_changes() {
-    let house = House::open();
-    let before = house.answers();
-    std::fs::remove_file(house.site.file("rules.toml")).unwrap();
-    let refused = house.rebuild();
+    let installation = Installation::open();
+    let before = installation.answers();
+    std::fs::remove_file(installation.site.file("rules.toml")).unwrap();
+    let refused = installation.rebuild();
     assert_eq!(refused.code, Some(2), "{refused:?}");
     for part in ["rules.toml", "there is no such file"] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
     }
-    assert_eq!(house.answers(), before);
-    house.rule(DEFAULT);
-    let rebuilt = house.rebuilt();
+    assert_eq!(installation.answers(), before);
+    installation.rule(DEFAULT);
+    let rebuilt = installation.rebuilt();
     assert_eq!((&rebuilt["same"], &rebuilt["generation"]), (&json!(true), &json!(2)), "no number was used up");
 }
 
 #[test]
 fn after_kill_9_in_the_middle_of_a_rebuild_all_answers_are_of_the_old_rules_or_all_of_the_new() {
-    let House { site, up, oracle } = House::open();
+    let Installation { site, up, oracle } = Installation::open();
     let rules = site.file("rules.toml");
     let (mut up, mut generation, mut past_due) = (up, 1, true);
     for text in [without_past_due(), DEFAULT.to_owned(), without_past_due()] {
@@ -162,26 +162,26 @@ fn built_after(data_dir: &Path, generation: u64) -> Option<()> {
 
 #[test]
 fn a_broken_rules_file_is_refused_with_its_line_and_the_views_go_on_as_they_were() {
-    let house = House::open();
+    let installation = Installation::open();
     for (broken, expected) in [
         (DEFAULT.replacen("access = true", "access = yes", 1), line_of("access = true")),
         (DEFAULT.replacen("[status.paused]", "[status.pausd]", 1), line_of("[status.paused]")),
         (DEFAULT.replacen("version = 1", "version = 2", 1), line_of("version = 1")),
     ] {
-        house.rule(&broken);
-        let refused = house.rebuild();
+        installation.rule(&broken);
+        let refused = installation.rebuild();
         assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(refused.stderr.contains(&format!("line {expected} ")), "line {expected} is wrong: {refused:?}");
         assert!(refused.stderr.contains("rules.toml"), "{refused:?}");
     }
-    house.up.equals(&house.oracle, true);
-    house.rule(DEFAULT);
-    assert_eq!(house.rebuilt()["same"], true);
+    installation.up.equals(&installation.oracle, true);
+    installation.rule(DEFAULT);
+    assert_eq!(installation.rebuilt()["same"], true);
 }
 
 #[test]
 fn the_rules_of_a_generation_outlive_a_restart_under_a_changed_file() {
-    let House { site, up, oracle } = House::open();
+    let Installation { site, up, oracle } = Installation::open();
     std::fs::write(site.file("rules.toml"), without_past_due()).unwrap();
     assert!(up.program.stop().success());
     let rules = site.file("rules.toml");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hooklog_task::measure::{COMMITTED, RENEWALS, TRANSACTIONS, UNKNOWN};
+use hooklog_task::metric_names::{COMMITTED, RENEWALS, TRANSACTIONS, UNKNOWN};
 use hooklog_test_support::{Broker, Feed, Site, Up, wait_until, wait_until_within};
 use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 use rustix::process::Signal;

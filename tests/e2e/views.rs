@@ -1,6 +1,6 @@
 //! The views against the real broker: what they answer, however events come, and what a rebuild does to that.
 
-pub(crate) mod house;
+pub(crate) mod installation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use hooklog_test_support::truncate;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use house::{Service, Site, disordered, generated, without_past_due};
+use installation::{Service, Site, disordered, generated, without_past_due};
 
 #[test]
 fn whatever_order_events_come_in_every_customer_has_the_access_that_the_oracle_says() {

@@ -19,14 +19,14 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::listen;
-use crate::up::Standing;
+use crate::up::ServiceStatus;
 
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Binds the socket, in place of one that an earlier process left, and gives the future that serves it.
 pub(crate) fn serve(
     data_dir: &Path,
-    standing: Standing,
+    standing: ServiceStatus,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let path = super::socket(data_dir);
@@ -51,7 +51,7 @@ pub(crate) fn serve(
 
 #[derive(Clone)]
 struct App {
-    standing: Standing,
+    standing: ServiceStatus,
     stop: CancellationToken,
 }
 

@@ -36,7 +36,7 @@ impl Limits {
 }
 
 /// What is examined.
-pub(crate) struct Subject {
+pub(crate) struct Scope {
     pub(crate) connection: Connection,
     pub(crate) topics: Provisioned,
     /// Which window was in force where, and whose events stand in `events` beside this log's.
@@ -51,19 +51,19 @@ pub(crate) struct Subject {
     pub(super) scratch: PathBuf,
 }
 
-impl Subject {
-    pub(crate) fn of(cluster: &Cluster) -> Result<Subject> {
-        Subject::over(cluster, cluster.topics()?)
+impl Scope {
+    pub(crate) fn of(cluster: &Cluster) -> Result<Scope> {
+        Scope::over(cluster, cluster.topics()?)
     }
 
     /// With topics that were looked at already.
-    pub(crate) fn over(cluster: &Cluster, topics: Provisioned) -> Result<Subject> {
+    pub(crate) fn over(cluster: &Cluster, topics: Provisioned) -> Result<Scope> {
         let processor = cluster.processor(topics);
         let task = processor.task();
         let scratch = cluster.settings.data_dir.clone();
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&scratch);
         made.with_context(|| format!("audit sorts in {}; name another with --data-dir", scratch.display()))?;
-        Ok(Subject {
+        Ok(Scope {
             connection: task.connection.clone(),
             history: History::read(&task.connection, &processor.topics.topics, &processor.topics.raw.id)?,
             otherwise: processor.window,
@@ -75,8 +75,8 @@ impl Subject {
         })
     }
 
-    pub(crate) fn within(self, limits: Limits) -> Subject {
-        Subject { limits, ..self }
+    pub(crate) fn within(self, limits: Limits) -> Scope {
+        Scope { limits, ..self }
     }
 
     /// Which window was in force where in a partition of `raw`.
@@ -91,21 +91,21 @@ impl Subject {
 }
 
 /// Counts everything; `tell` hears of each thing that is wrong, and of open transactions before anything that is missing.
-pub(crate) fn examine(subject: &Subject, tell: &mut dyn FnMut(Finding)) -> Result<Counts> {
-    let before = extent::committed(subject, subject.limits.patience)?;
-    let visible = extent::visible(subject, subject.limits.patience)?;
+pub(crate) fn examine(scope: &Scope, tell: &mut dyn FnMut(Finding)) -> Result<Counts> {
+    let before = extent::committed(scope, scope.limits.patience)?;
+    let visible = extent::visible(scope, scope.limits.patience)?;
     let mut tally = Tally { counts: Counts::NONE, tell };
     let bar = bar(&before, &visible);
-    let events = passes::events(subject, &before, &visible, &mut tally, &bar)?;
+    let events = passes::events(scope, &before, &visible, &mut tally, &bar)?;
     // What was held a moment ago is not waited for again.
     let is_held = before.iter().any(|taken| taken.is_held);
-    let after = extent::committed(subject, if is_held { Duration::ZERO } else { subject.limits.patience })?;
+    let after = extent::committed(scope, if is_held { Duration::ZERO } else { scope.limits.patience })?;
     tell_what_is_open(&before, &visible, &after, &mut tally);
     let passes::Events { shown, of_each } = events;
     for (((partition, before), after), events) in (0..).map(Partition).zip(&before).zip(&after).zip(of_each) {
         let extent = extent_of(partition, before, after);
-        let judged = passes::judged(subject, &extent, &shown, &bar, &mut tally)?;
-        let mut lacking = Sorter::new(&Scratch::below(&subject.scratch), subject.limits.memory);
+        let judged = passes::judged(scope, &extent, &shown, &bar, &mut tally)?;
+        let mut lacking = Sorter::new(&Scratch::below(&scope.scratch), scope.limits.memory);
         let mut push = |one: Lacking| lacking.push(one.to_row());
         let strays = match_up(&extent, judged, events.sorted()?, &mut tally, &mut push)?;
         let lacking = lacking.sorted()?.map(|row| row.map(|row| Lacking::of_row(&row)));

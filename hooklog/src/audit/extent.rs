@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
-use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
+use hooklog_log::watermarks::{self, Watermarks};
 use hooklog_schemas::{NextOffset, Partition};
 use hooklog_task::resume::{self, Facts, Trust};
 use hooklog_task::transform::highest_positions;
@@ -19,7 +19,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as At, TopicPartitionList};
 
-use super::examine::Subject;
+use super::examine::Scope;
 
 /// Between two looks at something that others are moving.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +33,7 @@ pub(super) struct Taken {
     /// N; of an offset that a transaction holds, the one before it.
     pub(super) next: NextOffset,
     /// The ends of the partition, right after.
-    pub(super) ends: Ends,
+    pub(super) ends: Watermarks,
     /// A transaction that nobody ends holds the offset.
     pub(super) is_held: bool,
     /// Nothing says what N is: no record can be judged.
@@ -42,7 +42,7 @@ pub(super) struct Taken {
 
 /// What of `events` a reader of committed records can see.
 pub(super) struct Visible {
-    pub(super) ends: Vec<Ends>,
+    pub(super) ends: Vec<Watermarks>,
     /// The partitions whose end a transaction hides which nobody ends.
     pub(super) held: BTreeSet<Partition>,
 }
@@ -53,10 +53,10 @@ pub(super) fn partitions(topic: &Pinned) -> Vec<Partition> {
 
 /// N of every partition of `raw`, and the ends of it right after. Where no offset of ours is committed, N is what the
 /// processor would take for it: one past the last record that has an event.
-pub(super) fn committed(subject: &Subject, patience: Duration) -> Result<Vec<Taken>> {
+pub(super) fn committed(subject: &Scope, patience: Duration) -> Result<Vec<Taken>> {
     let (raw, connection) = (&subject.topics.raw, &subject.connection);
     let offsets = offsets(subject, patience)?;
-    let ends = ends::all(connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
+    let ends = watermarks::all(connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
     let facts: Vec<Facts> = partitions(raw)
         .into_iter()
         .zip(&ends)
@@ -68,7 +68,7 @@ pub(super) fn committed(subject: &Subject, patience: Duration) -> Result<Vec<Tak
             input: *input,
         })
         .collect();
-    let taken = |((partition, ends), next): ((Partition, Ends), Option<NextOffset>)| Taken {
+    let taken = |((partition, ends), next): ((Partition, Watermarks), Option<NextOffset>)| Taken {
         next: next.unwrap_or(ends.earliest),
         ends,
         is_held: offsets.held.contains(&partition),
@@ -79,7 +79,7 @@ pub(super) fn committed(subject: &Subject, patience: Duration) -> Result<Vec<Tak
 }
 
 /// N of each partition; of one that only `events` could tell, none where a transaction hides their end.
-fn believed(subject: &Subject, facts: &[Facts]) -> Result<Vec<Option<NextOffset>>> {
+fn believed(subject: &Scope, facts: &[Facts]) -> Result<Vec<Option<NextOffset>>> {
     let unknown = |facts: &&Facts| resume::trust(facts) == Trust::Unknown;
     let unknown: BTreeSet<Partition> = facts.iter().filter(unknown).map(|facts| facts.partition).collect();
     let outputs = match unknown.is_empty() {
@@ -108,7 +108,7 @@ struct Offsets {
     held: BTreeSet<Partition>,
 }
 
-fn offsets(subject: &Subject, patience: Duration) -> Result<Offsets> {
+fn offsets(subject: &Scope, patience: Duration) -> Result<Offsets> {
     let all = partitions(&subject.topics.raw);
     if let Ok(stable) = stable(subject, &all, patience.max(BRIEF)) {
         return Ok(Offsets { committed: stable, held: BTreeSet::new() });
@@ -128,7 +128,7 @@ fn offsets(subject: &Subject, patience: Duration) -> Result<Offsets> {
 }
 
 /// The stable offset of each of `some`, if it has one; nothing where that is held.
-fn one_by_one(subject: &Subject, some: &[Partition]) -> Vec<Option<BTreeMap<Partition, Committed>>> {
+fn one_by_one(subject: &Scope, some: &[Partition]) -> Vec<Option<BTreeMap<Partition, Committed>>> {
     thread::scope(|scope| {
         let ask = |partition: &Partition| {
             let one = [*partition];
@@ -140,7 +140,7 @@ fn one_by_one(subject: &Subject, some: &[Partition]) -> Vec<Option<BTreeMap<Part
 }
 
 fn stable(
-    subject: &Subject,
+    subject: &Scope,
     partitions: &[Partition],
     patience: Duration,
 ) -> Result<BTreeMap<Partition, Committed>, hooklog_log::Error> {
@@ -150,7 +150,7 @@ fn stable(
 }
 
 /// What was committed before the transactions that hold these offsets.
-fn before_what_holds_them(subject: &Subject, held: &BTreeSet<Partition>) -> Result<BTreeMap<Partition, Committed>> {
+fn before_what_holds_them(subject: &Scope, held: &BTreeSet<Partition>) -> Result<BTreeMap<Partition, Committed>> {
     if held.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -176,14 +176,14 @@ fn before_what_holds_them(subject: &Subject, held: &BTreeSet<Partition>) -> Resu
 
 /// The ends of `events` for a reader that sees what is committed, once everything is decided that was written when this was
 /// called: a commit becomes visible in one partition after the other, and in the group's offsets perhaps first.
-pub(super) fn visible(subject: &Subject, patience: Duration) -> Result<Visible> {
+pub(super) fn visible(subject: &Scope, patience: Duration) -> Result<Visible> {
     let events = &subject.topics.events;
-    let ends = |isolation| ends::all(&subject.connection, &events.name, events.partitions, isolation);
+    let ends = |isolation| watermarks::all(&subject.connection, &events.name, events.partitions, isolation);
     let written = ends(Isolation::Uncommitted)?;
     let deadline = Instant::now() + patience;
     loop {
         let decided = ends(Isolation::Committed)?;
-        let open = |(_, (decided, written)): &(i32, (&Ends, &Ends))| decided.end < written.end;
+        let open = |(_, (decided, written)): &(i32, (&Watermarks, &Watermarks))| decided.end < written.end;
         let open = (0..).zip(decided.iter().zip(&written)).filter(open).map(|(partition, _)| Partition(partition));
         let held: BTreeSet<Partition> = open.collect();
         if held.is_empty() || Instant::now() >= deadline {
@@ -194,7 +194,7 @@ pub(super) fn visible(subject: &Subject, patience: Duration) -> Result<Visible> 
 }
 
 /// Waits until nothing is in flight. True where at least all that was in `raw` at the beginning was taken in by then.
-pub(super) fn wait(subject: &Subject, timeout: Duration) -> Result<bool> {
+pub(super) fn wait(subject: &Scope, timeout: Duration) -> Result<bool> {
     let deadline = Instant::now() + timeout;
     let mut wanted: Option<Vec<NextOffset>> = None;
     loop {

@@ -18,7 +18,7 @@ pub(super) struct Lacking {
     pub(super) time: Millis,
     /// It repeats a record from before the window.
     pub(super) is_expired: bool,
-    /// As in [`Print::id`].
+    /// As in [`Fingerprint::id`].
     pub(super) id: u64,
 }
 

@@ -7,8 +7,8 @@ use std::iter::Peekable;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
 
 use super::counts::Counts;
+use super::fingerprint::Fingerprint;
 use super::lacking::{Lacking, Strays};
-use super::print::Print;
 use super::window::Verdict;
 
 /// A record of `raw` and what the window says of it.
@@ -22,7 +22,7 @@ pub(super) struct Judged {
     /// transaction that nobody ends.
     pub(super) hidden: bool,
     /// What its event has to be like.
-    pub(super) print: Print,
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// An event that names a record of this partition.
@@ -37,7 +37,7 @@ pub(super) struct Event {
     pub(super) out_of_order: bool,
     /// It repeats an event whose record `raw` has lost.
     pub(super) again: bool,
-    pub(super) print: Print,
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// Which records of one partition of `raw` are judged.
@@ -156,7 +156,7 @@ enum Own {
 impl Judged {
     fn lacking(&self) -> Lacking {
         let is_expired = self.verdict == Verdict::Expired;
-        Lacking { offset: self.offset, time: self.time, is_expired, id: self.print.id }
+        Lacking { offset: self.offset, time: self.time, is_expired, id: self.fingerprint.id }
     }
 }
 
@@ -185,7 +185,7 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
     let (mut has_event, mut is_repeat) = (false, false);
     while let Some(event) = next_if(events, |named| named == record.offset)? {
         tally.counts.events += 1;
-        if event.print.is_another(&record.print) {
+        if event.fingerprint.is_another(&record.fingerprint) {
             stray(extent, &event, ANOTHER, tally, strays);
             continue;
         }
@@ -197,7 +197,7 @@ fn unique<I: Iterator<Item = io::Result<Event>>>(
         } else if event.out_of_order {
             tally.about(extent, Kind::Torn, &event, "it stands behind an event of a later record of its partition");
         }
-        if let Some(what) = event.print.difference(&record.print) {
+        if let Some(what) = event.fingerprint.difference(&record.fingerprint) {
             tally.about(extent, Kind::Altered, &event, what);
         }
         has_event = true;
@@ -224,7 +224,7 @@ fn repeat<I: Iterator<Item = io::Result<Event>>>(
 ) -> io::Result<()> {
     while let Some(event) = next_if(events, |named| named == record.offset)? {
         tally.counts.events += 1;
-        if event.print.is_another(&record.print) {
+        if event.fingerprint.is_another(&record.fingerprint) {
             stray(extent, &event, ANOTHER, tally, strays);
             continue;
         }
@@ -266,7 +266,7 @@ fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>, strays: &mut
 /// An event that names a record which is not its own.
 fn stray(extent: &Extent, event: &Event, what: &'static str, tally: &mut Tally<'_>, strays: &mut Strays) {
     tally.about(extent, Kind::Foreign, event, what);
-    strays.insert(event.print.id);
+    strays.insert(event.fingerprint.id);
 }
 
 /// Which records have their event: a bit each.

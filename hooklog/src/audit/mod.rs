@@ -8,7 +8,7 @@
 //! | [`args`] | the flags |
 //! | [`extent`] | how far each partition is judged: N first, then what had become visible by then |
 //! | [`shown`] | what truncation and open transactions leave to be seen of `events`: pure |
-//! | [`print`] | what an event has to be like by its record in `raw`, and what it is like, as fingerprints |
+//! | [`fingerprint`] | what an event has to be like by its record in `raw`, and what it is like, as fingerprints |
 //! | [`rows`] | what is kept of a record between the passes |
 //! | [`runs`] | sorting on disk |
 //! | [`passes`] | what is read of Kafka, into rows |
@@ -27,10 +27,10 @@ mod conflicts;
 mod counts;
 mod examine;
 mod extent;
+mod fingerprint;
 mod lacking;
 mod matching;
 mod passes;
-mod print;
 mod report;
 mod rows;
 mod runs;
@@ -44,12 +44,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cluster::Cluster;
-use crate::inspect::until_nobody_reads;
+use crate::inspect::ignore_broken_pipe;
 use crate::settings::Common;
 
 pub(crate) use args::Args;
 pub(crate) use counts::Counts;
-pub(crate) use examine::{Limits, Subject, examine};
+pub(crate) use examine::{Limits, Scope, examine};
 pub(crate) use matching::{Finding, Kind};
 
 /// The answer is no.
@@ -59,7 +59,7 @@ pub(crate) const NO: u8 = 1;
 pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
     let mut details = report::Details::with_at_most(args.details);
     let counts = Cluster::visit(common, |cluster| {
-        let subject = Subject::of(cluster)?.within(args.limits());
+        let subject = Scope::of(cluster)?.within(args.limits());
         let waited = args.wait.then(|| extent::wait(&subject, args.timeout())).transpose()?;
         let mut counts = examine(&subject, &mut |finding| details.note(finding))?;
         // Somebody who asked to wait asked about everything.
@@ -67,6 +67,6 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<ExitCode> {
         Ok(counts)
     })?;
     // Who has seen enough of the table still gets the answer.
-    until_nobody_reads(report::tell(&counts, &details, common.json))?;
+    ignore_broken_pipe(report::tell(&counts, &details, common.json))?;
     Ok(if counts.ok { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }

@@ -5,17 +5,17 @@ use std::iter::Peekable;
 
 use anyhow::Result;
 use hooklog_log::connection::Isolation;
-use hooklog_log::reader::{Reader, Span as Stretch};
+use hooklog_log::reader::{OffsetRange, Reader};
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
 use indicatif::ProgressBar;
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::again::{self, Cut, Emitted};
 use super::conflicts::Conflicts;
-use super::examine::Subject;
+use super::examine::Scope;
 use super::extent::{Taken, Visible};
+use super::fingerprint::{self, Named, Origin};
 use super::matching::{Event, Extent, Finding, Judged, Kind, Tally};
-use super::print::{self, Named, Origin};
 use super::rows::{EMITTED, EVENT, PLACE, Place, RAW, Unjudged};
 use super::runs::{Scratch, Sorted, Sorter};
 use super::shown::Shown;
@@ -39,30 +39,30 @@ pub(super) struct OfPartition {
 
 /// Reads all visible events. One that names no record of `raw` is told of at once.
 pub(super) fn events(
-    subject: &Subject,
+    scope: &Scope,
     taken: &[Taken],
     visible: &Visible,
     tally: &mut Tally<'_>,
     bar: &ProgressBar,
 ) -> Result<Events> {
-    let scratch = Scratch::below(&subject.scratch);
-    let memory = subject.limits.memory / taken.len().max(1);
+    let scratch = Scratch::below(&scope.scratch);
+    let memory = scope.limits.memory / taken.len().max(1);
     let mut of_each = Vec::with_capacity(taken.len());
     for (partition, taken) in (0..).map(Partition).zip(taken) {
         let sorter = |cut| (cut, Sorter::new(&scratch, memory));
-        let cut = cut(subject, partition, taken)?.map(sorter);
+        let cut = cut(scope, partition, taken)?.map(sorter);
         of_each.push(OfPartition { events: Sorter::new(&scratch, memory), cut, scratch: scratch.clone(), memory });
     }
     let mut events = Events { shown: Shown::of(&visible.ends, &visible.held, taken.len()), of_each };
     for (partition, ends) in (0..).map(Partition).zip(&visible.ends) {
-        let topic = subject.topics.events.name.clone();
-        let span = Stretch { topic, partition, from: ends.earliest, to: ends.end };
-        let mut reader = Reader::open(&subject.connection, Isolation::Committed, span)?;
+        let topic = scope.topics.events.name.clone();
+        let span = OffsetRange { topic, partition, from: ends.earliest, to: ends.end };
+        let mut reader = Reader::open(&scope.connection, Isolation::Committed, span)?;
         let mut order = vec![Offset(-1); taken.len()];
         while let Some(message) = reader.next()? {
             bar.inc(1);
             let named = Named::of(&message);
-            match named.origin(&subject.topics.raw.id.0, subject.former()) {
+            match named.origin(&scope.topics.raw.id.0, scope.former()) {
                 Origin::Record(position) => match event(&message, &named, position, &mut order) {
                     Some((of, event)) => events.take(of, event, &named, &message)?,
                     None => foreign(&message, "it names a partition that raw does not have", tally),
@@ -129,16 +129,16 @@ impl Iterator for Marked {
 }
 
 /// What is left of a partition of `raw` whose beginning is gone; nothing where it is whole.
-fn cut(subject: &Subject, partition: Partition, taken: &Taken) -> Result<Option<Cut>> {
+fn cut(scope: &Scope, partition: Partition, taken: &Taken) -> Result<Option<Cut>> {
     let from = taken.ends.earliest;
     if from == NextOffset::ZERO {
         return Ok(None);
     }
-    let span = Stretch { topic: subject.topics.raw.name.clone(), partition, from, to: taken.ends.end };
-    let mut reader = Reader::open(&subject.connection, Isolation::Uncommitted, span)?;
+    let span = OffsetRange { topic: scope.topics.raw.name.clone(), partition, from, to: taken.ends.end };
+    let mut reader = Reader::open(&scope.connection, Isolation::Uncommitted, span)?;
     let first = reader.next()?.and_then(|message| message.timestamp().to_millis());
     let first = first.map_or(Millis(i64::MAX), Millis);
-    Ok(Some(Cut { from, first, windows: subject.windows(partition) }))
+    Ok(Some(Cut { from, first, windows: scope.windows(partition) }))
 }
 
 fn foreign(message: &BorrowedMessage<'_>, what: &'static str, tally: &mut Tally<'_>) {
@@ -161,32 +161,32 @@ fn event(
         order[of] = order[of].max(position.offset);
     }
     let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
-    let print = print::found(message, named);
-    Some((of, Event { record: position.offset, partition, offset, out_of_order, again: false, print }))
+    let fingerprint = fingerprint::found(message, named);
+    Some((of, Event { record: position.offset, partition, offset, out_of_order, again: false, fingerprint }))
 }
 
 /// The records of one partition of `raw` with the window's verdict on each, by offset.
 pub(super) fn judged(
-    subject: &Subject,
+    scope: &Scope,
     extent: &Extent,
     shown: &Shown,
     bar: &ProgressBar,
     tally: &mut Tally<'_>,
 ) -> Result<impl Iterator<Item = io::Result<Judged>> + use<>> {
-    let (first, rows) = by_identity(subject, extent, shown, bar)?;
-    let mut window = Window::of(subject.windows(extent.partition));
+    let (first, rows) = by_identity(scope, extent, shown, bar)?;
+    let mut window = Window::of(scope.windows(extent.partition));
     if let Some(first) = first.filter(|_| extent.from > NextOffset::ZERO) {
         window = window.cut_at(first);
     }
     let mut conflicts = Conflicts::default();
-    let mut sorter = Sorter::new(&Scratch::below(&subject.scratch), subject.limits.memory);
+    let mut sorter = Sorter::new(&Scratch::below(&scope.scratch), scope.limits.memory);
     for row in rows {
-        let Unjudged { identity, offset, time, hidden, print, content } = Unjudged::of_row(&row?);
+        let Unjudged { identity, offset, time, hidden, fingerprint, content } = Unjudged::of_row(&row?);
         let verdict = window.judge(identity, offset, time);
         if let Some(first) = conflicts.judge(verdict, content) {
             conflict(extent, offset, first, tally);
         }
-        sorter.push(Judged { offset, verdict, time, hidden, print }.to_row())?;
+        sorter.push(Judged { offset, verdict, time, hidden, fingerprint }.to_row())?;
     }
     Ok(sorter.sorted()?.map(|row| row.map(|row| Judged::of_row(&row))))
 }
@@ -199,25 +199,26 @@ fn conflict(extent: &Extent, offset: Offset, first: Offset, tally: &mut Tally<'_
 
 /// The time of the first record, and all of them by identity.
 fn by_identity(
-    subject: &Subject,
+    scope: &Scope,
     extent: &Extent,
     shown: &Shown,
     bar: &ProgressBar,
 ) -> Result<(Option<Millis>, Sorted<RAW>)> {
-    let topic = subject.topics.raw.name.clone();
-    let span = Stretch { topic, partition: extent.partition, from: extent.from, to: extent.until };
+    let topic = scope.topics.raw.name.clone();
+    let span = OffsetRange { topic, partition: extent.partition, from: extent.from, to: extent.until };
     let of = usize::try_from(extent.partition.0).expect("partitions count from 0");
-    let mut reader = Reader::open(&subject.connection, Isolation::Uncommitted, span)?;
-    let mut sorter = Sorter::new(&Scratch::below(&subject.scratch), subject.limits.memory);
+    let mut reader = Reader::open(&scope.connection, Isolation::Uncommitted, span)?;
+    let mut sorter = Sorter::new(&Scratch::below(&scope.scratch), scope.limits.memory);
     let (mut latest, mut first) = (Millis::MIN, None);
     while let Some(message) = reader.next()? {
         bar.inc(1);
         latest = latest.max(message.timestamp().to_millis().map_or(Millis::MIN, Millis));
         first.get_or_insert(latest);
-        let (identity, partition, print, content) = print::expected(&message, latest, subject.topics.events.partitions);
+        let (identity, partition, fingerprint, content) =
+            fingerprint::expected(&message, latest, scope.topics.events.partitions);
         let offset = Offset(message.offset());
         let hidden = shown.may_hide(partition, of, offset);
-        sorter.push(Unjudged { identity, offset, time: latest, hidden, print, content }.to_row())?;
+        sorter.push(Unjudged { identity, offset, time: latest, hidden, fingerprint, content }.to_row())?;
     }
     Ok((first, sorter.sorted()?))
 }

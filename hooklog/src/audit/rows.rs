@@ -4,9 +4,9 @@ use hooklog_schemas::content::Digest;
 use hooklog_schemas::{DedupKey, Millis, Offset, Partition};
 
 use super::again::Emitted;
+use super::fingerprint::Fingerprint;
 use super::lacking::Lacking;
 use super::matching::{Event, Judged};
-use super::print::Print;
 use super::window::Verdict;
 
 pub(super) const RAW: usize = 89;
@@ -23,7 +23,7 @@ pub(super) struct Unjudged {
     pub(super) offset: Offset,
     pub(super) time: Millis,
     pub(super) hidden: bool,
-    pub(super) print: Print,
+    pub(super) fingerprint: Fingerprint,
     pub(super) content: Digest,
 }
 
@@ -34,7 +34,7 @@ impl Unjudged {
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
         let out = put(out, [u8::from(self.hidden)]);
-        let out = put(out, self.print.to_bytes());
+        let out = put(out, self.fingerprint.to_bytes());
         put(out, self.content.to_bytes());
         row
     }
@@ -44,14 +44,14 @@ impl Unjudged {
         let (offset, rest) = number(rest);
         let (time, rest) = number(rest);
         let ([hidden], rest) = take(rest);
-        let (print, rest) = take(rest);
+        let (fingerprint, rest) = take(rest);
         let (content, _) = take(rest);
         Self {
             identity: DedupKey(identity),
             offset: Offset(offset),
             time: Millis(time),
             hidden: hidden == 1,
-            print: Print::of_bytes(&print),
+            fingerprint: Fingerprint::of_bytes(&fingerprint),
             content: Digest::of_bytes(content),
         }
     }
@@ -72,7 +72,7 @@ impl Judged {
         let out = put(out, of.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
         let out = put(out, [u8::from(self.hidden)]);
-        put(out, self.print.to_bytes());
+        put(out, self.fingerprint.to_bytes());
         row
     }
 
@@ -82,7 +82,7 @@ impl Judged {
         let (of, rest) = number(rest);
         let (time, rest) = number(rest);
         let ([hidden], rest) = take(rest);
-        let (print, _) = take(rest);
+        let (fingerprint, _) = take(rest);
         let verdict = match word {
             0 => Verdict::First,
             1 => Verdict::Expired,
@@ -90,7 +90,7 @@ impl Judged {
             _ => Verdict::Repeat { of: Offset(of) },
         };
         let (offset, time, hidden) = (Offset(offset), Millis(time), hidden == 1);
-        Self { offset, verdict, time, hidden, print: Print::of_bytes(&print) }
+        Self { offset, verdict, time, hidden, fingerprint: Fingerprint::of_bytes(&fingerprint) }
     }
 }
 
@@ -122,7 +122,7 @@ impl Event {
         let out = put(out, self.partition.0.to_be_bytes());
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, [u8::from(self.out_of_order)]);
-        put(out, self.print.to_bytes());
+        put(out, self.fingerprint.to_bytes());
         row
     }
 
@@ -131,14 +131,14 @@ impl Event {
         let (partition, rest) = take(rest);
         let (offset, rest) = number(rest);
         let ([out_of_order], rest) = take(rest);
-        let (print, _) = take(rest);
+        let (fingerprint, _) = take(rest);
         Self {
             record: Offset(record),
             partition: Partition(i32::from_be_bytes(partition)),
             offset: Offset(offset),
             out_of_order: out_of_order == 1,
             again: false,
-            print: Print::of_bytes(&print),
+            fingerprint: Fingerprint::of_bytes(&fingerprint),
         }
     }
 
@@ -216,23 +216,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn print(n: u64) -> Print {
-        Print { id: n, value: [n.to_le_bytes()[0]; 16], rest: !n }
+    fn fingerprint(n: u64) -> Fingerprint {
+        Fingerprint { id: n, value: [n.to_le_bytes()[0]; 16], rest: !n }
     }
 
     proptest! {
         #[test]
         fn rows_read_back_as_written(offset in 0..i64::MAX, of in 0..i64::MAX, time: i64, partition in 0..i32::MAX, n: u64, word in 0_usize..4) {
-            let (offset, of, time, print) = (Offset(offset), Offset(of), Millis(time), print(n));
+            let (offset, of, time, fingerprint) = (Offset(offset), Offset(of), Millis(time), fingerprint(n));
             let (identity, hidden) = (DedupKey([n.to_le_bytes()[1]; 16]), word == 2);
             let content = Digest::of(&n.to_le_bytes());
-            let unjudged = Unjudged { identity, offset, time, hidden, print, content };
+            let unjudged = Unjudged { identity, offset, time, hidden, fingerprint, content };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
             let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
-            let judged = Judged { offset, verdict, time, hidden, print };
+            let judged = Judged { offset, verdict, time, hidden, fingerprint };
             prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
             let partition = Partition(partition);
-            let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, print };
+            let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, fingerprint };
             prop_assert_eq!(Event::of_row(&event.to_row()), event);
             let lacking = Lacking { offset, time, is_expired: word == 1, id: n };
             prop_assert_eq!(Lacking::of_row(&lacking.to_row()), lacking);
@@ -243,7 +243,7 @@ mod tests {
 
         #[test]
         fn rows_sort_as_their_offsets_do(a in 0..i64::MAX, b in 0..i64::MAX) {
-            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), hidden: false, print: print(0) }.to_row();
+            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), hidden: false, fingerprint: fingerprint(0) }.to_row();
             prop_assert_eq!(row(a).cmp(&row(b)), a.cmp(&b));
         }
     }

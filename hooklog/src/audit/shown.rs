@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use hooklog_log::ends::Ends;
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::{NextOffset, Offset, Partition};
 
 /// Each partition of `events`.
@@ -23,8 +23,8 @@ struct Seen {
 
 impl Shown {
     /// Nothing yet of partitions with these `ends`, of which some are `held`; for `raw` of so many partitions.
-    pub(super) fn of(ends: &[Ends], held: &BTreeSet<Partition>, raw: usize) -> Shown {
-        let seen = |(partition, ends): (i32, &Ends)| Seen {
+    pub(super) fn of(ends: &[Watermarks], held: &BTreeSet<Partition>, raw: usize) -> Shown {
+        let seen = |(partition, ends): (i32, &Watermarks)| Seen {
             is_cut: ends.earliest > NextOffset::ZERO,
             is_held: held.contains(&Partition(partition)),
             first: vec![None; raw],
@@ -61,7 +61,7 @@ mod tests {
     const HELD: Partition = Partition(2);
 
     fn shown() -> Shown {
-        let from = |earliest| Ends { earliest: NextOffset(earliest), end: NextOffset(90) };
+        let from = |earliest| Watermarks { earliest: NextOffset(earliest), end: NextOffset(90) };
         Shown::of(&[from(40), from(0), from(0)], &BTreeSet::from([HELD]), 2)
     }
 

@@ -7,8 +7,8 @@ use hooklog_schemas::{DedupKey, Millis, NextOffset, Offset, Partition, Stretches
 use proptest::prelude::*;
 
 use super::counts::Counts;
+use super::fingerprint::Fingerprint;
 use super::matching::{Event, Extent, Finding, Judged, Tally, match_up};
-use super::print::Print;
 use super::window::Window;
 
 mod several_windows;
@@ -19,16 +19,16 @@ const WINDOW: Span = Span(100);
 /// A record of `raw`: its identity and its T'.
 type Raw = (u8, i64);
 
-fn print(identity: u8, offset: i64) -> Print {
+fn fingerprint(identity: u8, offset: i64) -> Fingerprint {
     let value = [identity; 16];
-    Print { id: u64::from(identity), value, rest: offset.cast_unsigned() }
+    Fingerprint { id: u64::from(identity), value, rest: offset.cast_unsigned() }
 }
 
 /// The event of the record at `record`, standing at `offset` of `events`.
 fn event(raw: &[Raw], record: i64, offset: i64) -> Event {
     let identity = usize::try_from(record).ok().and_then(|n| raw.get(n)).map_or(0, |(identity, _)| *identity);
-    let (partition, print) = (Partition(0), print(identity, record));
-    Event { record: Offset(record), partition, offset: Offset(offset), out_of_order: false, again: false, print }
+    let (partition, fingerprint) = (Partition(0), fingerprint(identity, record));
+    Event { record: Offset(record), partition, offset: Offset(offset), out_of_order: false, again: false, fingerprint }
 }
 
 fn extent(raw: &[Raw]) -> Extent {
@@ -75,7 +75,13 @@ fn judged(extent: &Extent, raw: &[Raw], windows: Stretches) -> Vec<Judged> {
         .into_iter()
         .map(|(id, offset, time)| {
             let verdict = window.judge(DedupKey([id; 16]), Offset(offset), Millis(time));
-            Judged { offset: Offset(offset), verdict, time: Millis(time), hidden: false, print: print(id, offset) }
+            Judged {
+                offset: Offset(offset),
+                verdict,
+                time: Millis(time),
+                hidden: false,
+                fingerprint: fingerprint(id, offset),
+            }
         })
         .collect();
     judged.sort_by_key(|judged| judged.offset);
@@ -134,7 +140,7 @@ fn an_event_of_a_repeat_is_doubled_where_the_first_has_its_own_and_foreign_where
 #[test]
 fn an_event_of_another_identity_is_foreign_and_leaves_its_record_without_one() {
     let mut events = whole(&RAW);
-    events[0].print = print(77, 0);
+    events[0].fingerprint = fingerprint(77, 0);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.foreign, counts.missing, counts.altered), (1, 1, 0));
 }
@@ -146,7 +152,7 @@ fn a_record_whose_event_names_another_one_is_not_missing() {
     events[1].record = Offset(9);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (0, 1, 1, false));
-    events[0].print = print(2, 0);
+    events[0].fingerprint = fingerprint(2, 0);
     events.remove(1);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (1, 1, 1, false), "that of 0 is missing");
@@ -159,10 +165,14 @@ fn a_record_whose_event_names_another_one_is_not_missing() {
 
 #[test]
 fn an_event_that_differs_in_one_part_is_altered() {
-    let changes: [fn(&mut Print); 3] = [|print| print.value = [9; 16], |print| print.id = 9, |print| print.rest = 9];
+    let changes: [fn(&mut Fingerprint); 3] = [
+        |fingerprint| fingerprint.value = [9; 16],
+        |fingerprint| fingerprint.id = 9,
+        |fingerprint| fingerprint.rest = 9,
+    ];
     for change in changes {
         let mut events = whole(&RAW);
-        change(&mut events[2].print);
+        change(&mut events[2].fingerprint);
         let counts = audited(&RAW, &events);
         assert_eq!((counts.altered, counts.foreign, counts.missing, counts.ok), (1, 0, 0, false));
     }

@@ -6,10 +6,10 @@
 //! the controller's role alone, on the same directory, with a session of a second. It is stopped once its log says that
 //! the dead broker is fenced; the broker that is started then leads everything from one moment on.
 
+use super::broker_log::BrokerLog;
 use super::java::{Java, log_to};
 use super::layout::Layout;
 use super::registration::{MetadataLog, Registration};
-use super::said::Said;
 use super::settings::{NODE, Session, controller_properties};
 use super::{Error, orphan, port};
 use crate::process::Identity;
@@ -62,7 +62,7 @@ fn fenced(java: &Java, layout: &Layout, log: &mut MetadataLog, cancel: &Cancella
     let text = controller_properties(port::free(&mut rand::rng())?, "kafka");
     layout.create()?;
     fs::write(&properties, text).map_err(Error::io("write", &properties))?;
-    let said = Said::from_now_on(layout);
+    let said = BrokerLog::from_now_on(layout);
     let mut command = java.controller(layout);
     log_to(&mut command, &layout.console_log())?;
     // In its own process group, as the broker: Ctrl-C at our terminal is ours to heed.

@@ -1,10 +1,10 @@
 //! Starts the broker and waits until it answers.
 
+use super::broker_log::BrokerLog;
 use super::java::{Java, log_to};
 use super::layout::Layout;
 use super::ready::{self, Readiness};
 use super::record::Record;
-use super::said::Said;
 use super::settings::{Ports, Session, server_properties};
 use super::{Error, fencing, orphan, port};
 use crate::process::Identity;
@@ -23,7 +23,7 @@ const TRIES: usize = 3;
 pub(super) struct Launched {
     pub(super) child: Child,
     pub(super) record: Record,
-    pub(super) said: Said,
+    pub(super) said: BrokerLog,
 }
 
 /// Starts a broker at this port, where 0 takes a free one.
@@ -77,7 +77,7 @@ fn somebody_took(ports: Ports, wanted_port: u16) -> Result<bool, Error> {
 
 /// The record is written at once: a crash before that leaves a process that is known by its command line only.
 fn spawn(java: &Java, layout: &Layout, ports: Ports, cluster_id: &str) -> Result<Launched, Error> {
-    let said = Said::from_now_on(layout);
+    let said = BrokerLog::from_now_on(layout);
     let mut command = java.broker(layout);
     log_to(&mut command, &layout.console_log())?;
     // In its own process group, so that Ctrl-C at our terminal does not reach it before we have stopped.

@@ -1,12 +1,12 @@
 //! [`Broker`]: start or adopt it, stop it.
 
+use super::broker_log::BrokerLog;
 use super::death::{Death, Seen};
 use super::java::Java;
 use super::launch::{Launched, launch};
 use super::layout::Layout;
 use super::power::Cause;
 use super::record::{Record, lost_power};
-use super::said::Said;
 use super::{Error, PowerLoss, archive, format, jars, orphan};
 use crate::process::{self, Ended};
 use crate::room::{self, Full};
@@ -47,7 +47,7 @@ pub(crate) struct Broker {
     record: Record,
     came: Came,
     child: Option<Child>,
-    said: Said,
+    said: BrokerLog,
 }
 
 impl Broker {
@@ -72,7 +72,7 @@ impl Broker {
     }
 
     fn adopted(wanted: Wanted, layout: Layout, record: Record) -> Self {
-        let said = Said::from_now_on(&layout);
+        let said = BrokerLog::from_now_on(&layout);
         Self { wanted, layout, record, came: Came::Adopted, child: None, said }
     }
 
@@ -167,7 +167,7 @@ fn lost_tails(layout: &Layout, record: &Record) -> bool {
     if record.process.is_alive() {
         return false;
     }
-    let (said, is_full) = (Said::from(layout, record.log_from).text(), room::is_full(layout.directory()));
+    let (said, is_full) = (BrokerLog::from(layout, record.log_from).text(), room::is_full(layout.directory()));
     Death::of(Seen { status: None, said: &said, is_full }, String::new()).append_failed
 }
 
@@ -212,7 +212,7 @@ pub(super) mod tests {
         drop(child.stdin.take());
         let record = Record { process, port: 9092, cluster_id: "id".into(), log_from: 0 };
         record.write(&layout).unwrap();
-        let text = Said::from_now_on(&layout);
+        let text = BrokerLog::from_now_on(&layout);
         fs::write(layout.server_log(), said).unwrap();
         let wanted = Wanted {
             data_dir: data_dir.to_owned(),

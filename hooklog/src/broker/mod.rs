@@ -14,7 +14,7 @@
 //! - [`fencing`]: a controller alone, which fences a broker that was killed before the next one starts
 //! - [`launch`]: start it and wait until it answers
 //! - [`ready`]: ask it
-//! - [`said`]: what it said since it was started
+//! - [`broker_log`]: what it said since it was started
 //! - [`local`]: [`Broker`]: start or adopt, stop
 //! - [`death`]: what the end of a broker means for its log, pure
 //! - [`power`]: topics that may have lost different tails, to be looked after before anything is served
@@ -24,6 +24,7 @@
 //! - [`command`]: `hooklog broker ...`
 
 mod archive;
+mod broker_log;
 mod child;
 pub(crate) mod command;
 mod death;
@@ -42,7 +43,6 @@ mod ready;
 mod record;
 mod registration;
 mod restart;
-mod said;
 mod settings;
 mod temporary;
 mod watch;

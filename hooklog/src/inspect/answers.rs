@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::http::{Server, encoded};
-use super::until_nobody_reads;
+use super::ignore_broken_pipe;
 use crate::admin;
 use crate::cluster::nothing_runs;
 use crate::datadir::RunFile;
@@ -95,7 +95,7 @@ fn answered(answer: &Answer, subject: &str, common: &Common) -> Result<ExitCode>
         false if known => writeln!(out, "{}", table(&parsed)),
         false => writeln!(out, "{subject} is not known: {}", said(&parsed, &answer.body)),
     };
-    until_nobody_reads(written).context("standard output cannot be written")?;
+    ignore_broken_pipe(written).context("standard output cannot be written")?;
     Ok(if known && parsed["access"] == true { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 

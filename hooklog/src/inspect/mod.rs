@@ -26,7 +26,7 @@ pub(crate) use status::{Args as StatusArgs, status};
 pub(crate) use tail::{Args as TailArgs, tail};
 
 /// A reader that has gone, such as `head`, has seen enough: that is a good end.
-pub(crate) fn until_nobody_reads(written: io::Result<()>) -> anyhow::Result<ExitCode> {
+pub(crate) fn ignore_broken_pipe(written: io::Result<()>) -> anyhow::Result<ExitCode> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         written => Ok(written.map(|()| ExitCode::SUCCESS)?),

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use hooklog_log::connection::Isolation;
-use hooklog_log::{committed, ends};
+use hooklog_log::{committed, watermarks};
 use hooklog_schemas::Partition;
 use hooklog_task::resume::{self, Facts, Trust};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::until_nobody_reads;
+use super::ignore_broken_pipe;
 use crate::admin;
 use crate::cluster::Cluster;
 use crate::settings::Common;
@@ -82,7 +82,7 @@ pub(crate) fn status(args: &Args, common: &Common) -> Result<ExitCode> {
         true => writeln!(anstream::stdout().lock(), "{}", as_json(&cluster, &second, &lines)),
         false => writeln!(anstream::stdout().lock(), "{}", as_text(&cluster, &second, &lines)),
     };
-    until_nobody_reads(written)
+    ignore_broken_pipe(written)
 }
 
 fn sample(cluster: &Cluster) -> Result<Sample> {
@@ -96,15 +96,15 @@ fn sample(cluster: &Cluster) -> Result<Sample> {
         Vec::new()
     });
     let at = Instant::now();
-    let raw = ends::all(&task.connection, &task.input.name, task.input.partitions, Isolation::Uncommitted)?;
-    let events = ends::all(&task.connection, &task.output.name, task.output.partitions, Isolation::Committed)?;
+    let raw = watermarks::all(&task.connection, &task.input.name, task.input.partitions, Isolation::Uncommitted)?;
+    let events = watermarks::all(&task.connection, &task.output.name, task.output.partitions, Isolation::Committed)?;
     let trusted = |committed: committed::Committed, input| {
         let (partition, next, stamp) = (committed.partition, committed.next, stamp.clone());
         let facts = Facts { partition, applied: next, committed: Some(committed), stamp, input };
         (partition, (next.0, resume::trust(&facts) != Trust::Unknown))
     };
     let committed = stable.into_iter().map(|one| trusted(one, raw[0])).collect();
-    let end = |ends: Vec<ends::Ends>| ends.into_iter().map(|ends| ends.end.0).collect();
+    let end = |ends: Vec<watermarks::Watermarks>| ends.into_iter().map(|ends| ends.end.0).collect();
     Ok(Sample { at, raw: end(raw), events: end(events), committed, admin: told(cluster) })
 }
 

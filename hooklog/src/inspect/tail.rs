@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hooklog_log::connection::{ASK, Isolation};
-use hooklog_log::ends::{self, Ends};
 use hooklog_log::reader::{self, Ended};
+use hooklog_log::watermarks::{self, Watermarks};
 use hooklog_log::{SimpleConsumer, native};
 use hooklog_schemas::{NextOffset, Partition};
 use rdkafka::consumer::Consumer;
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::conflicts::Marker;
 use super::start::Start;
-use super::{line, status, until_nobody_reads};
+use super::{ignore_broken_pipe, line, status};
 use crate::cluster::Cluster;
 use crate::settings::Common;
 
@@ -81,11 +81,11 @@ pub(crate) fn tail(args: &Args, common: &Common) -> Result<ExitCode> {
     };
     let mut out = anstream::stdout().lock();
     let stopped = interrupted()?;
-    until_nobody_reads(follow(args, &reader, unread, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)
+    ignore_broken_pipe(follow(args, &reader, unread, &stopped, &mut |record| writeln!(out, "{}", show(record)))?)
 }
 
 /// The ends that a reader of committed records can reach now.
-fn ends_of(cluster: &Cluster, reader: &Reader, name: &str) -> Result<Vec<Ends>> {
+fn ends_of(cluster: &Cluster, reader: &Reader, name: &str) -> Result<Vec<Watermarks>> {
     let ids = native::topic_ids(reader.client(), &[name], ASK);
     let ids = ids.map_err(|failure| hooklog_log::Error::Native { what: "the topic's id", failure })?;
     if ids.iter().all(Option::is_none) {
@@ -93,11 +93,11 @@ fn ends_of(cluster: &Cluster, reader: &Reader, name: &str) -> Result<Vec<Ends>> 
     }
     let metadata = reader.fetch_metadata(Some(name), ASK)?;
     let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-    Ok(ends::all(&cluster.connection, name, u32::try_from(partitions)?, Isolation::Committed)?)
+    Ok(watermarks::all(&cluster.connection, name, u32::try_from(partitions)?, Isolation::Committed)?)
 }
 
 /// Gives where it begins.
-fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<TopicPartitionList> {
+fn assign(reader: &Reader, name: &str, ends: &[Watermarks], from: Start) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (partition, ends) in (0..).zip(ends) {
         let at = match from {
@@ -114,7 +114,7 @@ fn assign(reader: &Reader, name: &str, ends: &[Ends], from: Start) -> Result<Top
     Ok(list)
 }
 
-fn at_time(reader: &Reader, name: &str, ends: &[Ends], millis: i64) -> Result<TopicPartitionList> {
+fn at_time(reader: &Reader, name: &str, ends: &[Watermarks], millis: i64) -> Result<TopicPartitionList> {
     let mut asked = TopicPartitionList::new();
     for (partition, _) in (0..).zip(ends) {
         asked.add_partition_offset(name, partition, Offset::Offset(millis))?;
@@ -175,7 +175,7 @@ struct End {
 }
 
 impl Unread {
-    fn of(begun: &TopicPartitionList, ends: &[Ends]) -> Unread {
+    fn of(begun: &TopicPartitionList, ends: &[Watermarks]) -> Unread {
         let unread = begun.elements().into_iter().zip(ends).filter_map(|(element, ends)| {
             let is_there = matches!(element.offset(), Offset::Offset(begun) if begun >= ends.end.0);
             let end = || End { topic: element.topic().to_owned(), offset: ends.end, is_met: false };

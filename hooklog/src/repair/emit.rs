@@ -10,7 +10,7 @@ use hooklog_log::producer::{Outgoing, Transactional, headers};
 use hooklog_task::Record;
 use rdkafka::message::Header;
 
-use crate::audit::Subject;
+use crate::audit::Scope;
 use hooklog_schemas::header::REPAIRED;
 
 /// How long a transaction may stay open, and a full queue full.
@@ -26,7 +26,7 @@ pub(super) struct Emitter {
 }
 
 impl Emitter {
-    pub(super) fn start(subject: &Subject) -> Result<Emitter> {
+    pub(super) fn start(subject: &Scope) -> Result<Emitter> {
         let id = subject.topics.topics.group("repair");
         let producer = Transactional::start(&subject.connection, &id, TRANSACTION, || true)?;
         let producer = producer.context("the repair was told to stop before it began")?;

@@ -9,8 +9,8 @@ use anyhow::Result;
 use hooklog_log::connection::Isolation;
 use hooklog_log::control::{self, History};
 use hooklog_log::provision::Provisioned;
-use hooklog_log::reader::{Reader, Span};
-use hooklog_log::{Connection, ends};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::{Connection, watermarks};
 use hooklog_schemas::{NextOffset, Partition, header};
 use rdkafka::message::{Headers, Message};
 
@@ -18,10 +18,10 @@ use rdkafka::message::{Headers, Message};
 pub(super) fn unrecorded(connection: &Connection, topics: &Provisioned) -> Result<BTreeSet<String>> {
     let (today, events) = (&topics.raw.id.0, &topics.events);
     let mut found = BTreeSet::new();
-    let ends = ends::all(connection, &events.name, events.partitions, Isolation::Committed)?;
+    let ends = watermarks::all(connection, &events.name, events.partitions, Isolation::Committed)?;
     for (partition, ends) in (0..).map(Partition).zip(ends) {
         let named = |from| {
-            let span = Span { topic: events.name.clone(), partition, from, to: ends.end };
+            let span = OffsetRange { topic: events.name.clone(), partition, from, to: ends.end };
             let mut reader = Reader::open(connection, Isolation::Committed, span)?;
             let first = reader.next()?;
             Ok(first.and_then(|event| Some((NextOffset(event.offset()), log_of(&event)?))))

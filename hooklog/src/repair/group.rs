@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
-use hooklog_log::ends;
 use hooklog_log::provision::Provisioned;
+use hooklog_log::watermarks;
 use hooklog_processor::Dedup;
 use hooklog_schemas::{NextOffset, Partition, Stamp};
-use hooklog_store::{Applied, Source, Verified, Writes};
+use hooklog_store::{Applied, TopicPartition, Verified, Writes};
 use hooklog_task::resume::Facts;
 use hooklog_task::rewritten::{Known, rewritten};
 use hooklog_task::{Fold, transform};
@@ -143,7 +143,7 @@ impl Group {
     fn facts(&self) -> Result<Vec<(Facts, Applied)>> {
         let (task, raw) = (&self.task, &self.task.input);
         let (partitions, stable) = (self.partitions(), self.stable(PATIENCE)?);
-        let ends = ends::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
+        let ends = watermarks::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let stores = stores(&self.data_dir, task);
         let facts = partitions.into_iter().zip(ends).map(|(partition, input)| {
             let applied = stores.as_deref().map_or(Applied::NOTHING, |stores| self.applied(stores, partition));
@@ -159,7 +159,7 @@ impl Group {
         if !path.is_dir() {
             return Applied::NOTHING;
         }
-        let source = Source { topic: self.task.input.name.clone(), partition };
+        let source = TopicPartition { topic: self.task.input.name.clone(), partition };
         let opened = self.task.registry.open_existing(&path, self.fold.layout());
         opened.and_then(|store| store.applied(&source)).unwrap_or_else(|error| {
             tracing::warn!(partition = partition.0, %error, "the store cannot be asked; going by `events` alone");
@@ -173,11 +173,11 @@ impl Group {
     pub(super) fn begin_again<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Result<()> {
         let (task, events) = (&self.task, &self.task.output);
         let stores = stores(&self.data_dir, task).unwrap_or_else(|| task.stores.clone());
-        let ends = ends::all(&task.connection, &events.name, events.partitions, Isolation::Committed)?;
+        let ends = watermarks::all(&task.connection, &events.name, events.partitions, Isolation::Committed)?;
         let outputs: Vec<NextOffset> = ends.iter().map(|ends| ends.end).collect();
         for row in rows {
             let (partition, next) = (row.facts.partition, row.mended.new);
-            let source = Source { topic: task.input.name.clone(), partition };
+            let source = TopicPartition { topic: task.input.name.clone(), partition };
             let path = stores.join(format!("p{partition}"));
             let store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
             store.forget_verified(&source)?;
@@ -196,7 +196,7 @@ impl Group {
         let Some(stores) = stores(&self.data_dir, &self.task) else { return Ok(()) };
         rows.try_for_each(|row| {
             let partition = row.facts.partition;
-            let source = Source { topic: self.task.input.name.clone(), partition };
+            let source = TopicPartition { topic: self.task.input.name.clone(), partition };
             let store = self.task.registry.open_existing(&stores.join(format!("p{partition}")), self.fold.layout())?;
             let applied = Applied { next: row.facts.input.earliest, ..store.applied(&source)? };
             tracing::warn!(partition = partition.0, from = applied.next.0, "the store goes on where raw begins now");
@@ -213,7 +213,7 @@ impl Group {
             if !path.is_dir() {
                 return Ok(());
             }
-            let source = Source { topic: self.task.input.name.clone(), partition };
+            let source = TopicPartition { topic: self.task.input.name.clone(), partition };
             match self.task.registry.open_existing(&path, self.fold.layout()) {
                 Ok(store) => Ok(store.forget_verified(&source)?),
                 // A damaged one is discarded and built again by the processor.

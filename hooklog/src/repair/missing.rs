@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hooklog_log::connection::Isolation;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
 use hooklog_processor::Dedup;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
 use hooklog_task::Input;
@@ -16,9 +16,9 @@ use serde_json::json;
 use super::Args;
 use super::emit::Emitter;
 use super::group::Group;
-use crate::audit::{Counts, Finding, Kind, Limits, NO, Subject, examine};
+use crate::audit::{Counts, Finding, Kind, Limits, NO, Scope, examine};
 use crate::cluster::Cluster;
-use crate::inspect::until_nobody_reads;
+use crate::inspect::ignore_broken_pipe;
 use crate::settings::Common;
 
 /// Emit the events that audit found missing.
@@ -64,7 +64,7 @@ pub(crate) fn run(RepairArgs { args, patience }: &RepairArgs, common: &Common) -
         if args.apply {
             cluster.refuse_a_log_that_is_to_be_checked()?;
         }
-        let subject = Subject::of(cluster)?.within(limits);
+        let subject = Scope::of(cluster)?.within(limits);
         if args.apply {
             // A processor that is at work emits by itself what it owes: both would emit it.
             Group::of(cluster, subject.topics.clone()).wait_until_empty()?;
@@ -77,13 +77,13 @@ pub(crate) fn run(RepairArgs { args, patience }: &RepairArgs, common: &Common) -
         })
     })?;
     let is_refused = args.apply && repaired.counts.open > 0;
-    let done = until_nobody_reads(tell(&repaired, args.apply, common.json))?;
+    let done = ignore_broken_pipe(tell(&repaired, args.apply, common.json))?;
     Ok(if is_refused { ExitCode::from(NO) } else { done })
 }
 
 /// Audits, and emits what is missing where it is to `apply` that; `tell` hears of every other damage. Where a transaction
 /// is open that nobody ends, nothing is emitted: it may hide what seems to be missing.
-pub(crate) fn mend(subject: &Subject, fold: &Dedup, apply: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Repaired> {
+pub(crate) fn mend(subject: &Scope, fold: &Dedup, apply: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Repaired> {
     // Before the audit: an earlier repair that is still at work is ended by this, so nothing can be emitted by both.
     let emitter = apply.then(|| Emitter::start(subject)).transpose()?;
     let mut work = Work { subject, fold, emitter, waiting: Vec::new(), places: Vec::new(), emitted: 0, failed: None };
@@ -110,7 +110,7 @@ fn absent(finding: &Finding) -> Option<Missing> {
 
 /// Takes what is missing as audit finds it: partition after partition, in the order of `raw`.
 struct Work<'a> {
-    subject: &'a Subject,
+    subject: &'a Scope,
     fold: &'a Dedup,
     emitter: Option<Emitter>,
     waiting: Vec<Missing>,
@@ -148,11 +148,11 @@ impl Work<'_> {
     }
 }
 
-fn emit(subject: &Subject, fold: &Dedup, emitter: &Emitter, missing: &[Missing]) -> Result<()> {
+fn emit(subject: &Scope, fold: &Dedup, emitter: &Emitter, missing: &[Missing]) -> Result<()> {
     for stretch in missing.chunk_by(|a, b| a.partition == b.partition && b.offset.0 - a.offset.0 <= NEAR) {
         let (first, last) = (stretch[0], stretch[stretch.len() - 1]);
         let (from, to) = (NextOffset(first.offset.0), last.offset.next());
-        let span = Span { topic: subject.topics.raw.name.clone(), partition: first.partition, from, to };
+        let span = OffsetRange { topic: subject.topics.raw.name.clone(), partition: first.partition, from, to };
         let mut reader = Reader::open(&subject.connection, Isolation::Uncommitted, span)?;
         for wanted in stretch {
             let message = loop {

@@ -9,22 +9,22 @@
 //! | [`former`] | logs of before whose events stand in `events` |
 //! | [`group`] | what is known of those offsets, and how they are written |
 //! | [`plan`] | which offset a partition must have, and why: pure |
-//! | [`settle`] | ends what a power loss may have left open |
-//! | [`unasked`] | what needs nobody's yes: for the start after a power loss |
+//! | [`end_hanging`] | ends what a power loss may have left open |
+//! | [`safe_offsets`] | what needs nobody's yes: for the start after a power loss |
 
 mod emit;
+mod end_hanging;
 mod former;
 mod group;
 mod missing;
 mod offsets;
 mod plan;
-mod settle;
-mod unasked;
+mod safe_offsets;
 
 pub(crate) use group::Group;
 pub(crate) use missing::{RepairArgs, mend, run};
 pub(crate) use offsets::OffsetsCommand;
-pub(crate) use unasked::LostRaw;
+pub(crate) use safe_offsets::LostRaw;
 
 /// The flags of both.
 #[derive(Clone, Debug, clap::Args)]

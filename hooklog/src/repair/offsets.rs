@@ -15,7 +15,7 @@ use super::group::{Group, Row};
 use super::plan::{Case, UnknownAt};
 use crate::cluster::Cluster;
 use crate::datadir::DataDir;
-use crate::inspect::until_nobody_reads;
+use crate::inspect::ignore_broken_pipe;
 use crate::settings::Common;
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -63,7 +63,7 @@ fn repair(cluster: &Cluster, OffsetsArgs { args, unknown_at }: &OffsetsArgs, com
         group.begin_again(rows.iter().filter(|row| row.mended.case.is_other_history()))?;
         group.accept_truncation(rows.iter().filter(|row| row.mended.is_truncated))?;
     }
-    until_nobody_reads(tell(&rows, &former, args.apply, common.json))
+    ignore_broken_pipe(tell(&rows, &former, args.apply, common.json))
 }
 
 /// `hooklog broker` alone leaves the processor's offsets in peace.

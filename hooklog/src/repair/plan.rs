@@ -166,7 +166,7 @@ fn mistrust(facts: &Facts) -> Case {
 mod tests {
     use super::*;
     use hooklog_log::committed::Committed;
-    use hooklog_log::ends::Ends;
+    use hooklog_log::watermarks::Watermarks;
     use hooklog_schemas::{Partition, Stamp};
 
     const OURS: &str = "hooklog/1 log=log fold=1";
@@ -179,7 +179,7 @@ mod tests {
             next: NextOffset(next),
             metadata: metadata.to_owned(),
         });
-        let input = Ends { earliest: NextOffset(earliest), end: NextOffset(end) };
+        let input = Watermarks { earliest: NextOffset(earliest), end: NextOffset(end) };
         Facts { partition, applied: NextOffset(applied), committed, stamp, input }
     }
 

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hooklog_ingest::{Source, Standing};
+use hooklog_ingest::{Source, Status};
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -27,12 +27,12 @@ pub(super) struct Closed {
 
 /// Why it is closed; whoever finds out says it here.
 #[derive(Clone)]
-pub(super) struct Why(Standing);
+pub(super) struct Why(Status);
 
 impl Why {
     #[cfg(test)]
     pub(super) fn of(why: &str) -> Why {
-        Why(Standing::closed(why))
+        Why(Status::closed(why))
     }
 
     /// From now on, for this reason.
@@ -48,7 +48,7 @@ impl Why {
 impl Closed {
     /// Closed for `why` until told otherwise.
     pub(super) fn serve(listeners: &Listeners, sources: &[Source], why: &str) -> anyhow::Result<Closed> {
-        let (why, stop, mut serving) = (Why(Standing::closed(why)), CancellationToken::new(), JoinSet::new());
+        let (why, stop, mut serving) = (Why(Status::closed(why)), CancellationToken::new(), JoinSet::new());
         if let Some(listener) = listeners.ingest()? {
             let (sources, standing, stop) = (sources.to_vec(), why.0.clone(), stop.clone());
             serving.spawn(async move { Ok(hooklog_ingest::refuse(listener, &sources, standing, stop).await?) });
@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_alive_and_not_ready_and_says_why_as_it_is_now() {
-        let why = Why(Standing::closed("Kafka is away"));
+        let why = Why(Status::closed("Kafka is away"));
         assert_eq!(ask(&why, "/healthz").await.0, 200);
         let (status, body) = ask(&why, "/readyz").await;
         assert_eq!((status, &body["ready"], &body["reasons"]), (503, &json!(false), &json!(["Kafka is away"])));

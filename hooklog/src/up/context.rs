@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::SERVICES;
 use super::closed::{Closed, Why};
+use super::data_dirs::DataDirs;
 use super::kafka::{self, Cluster};
-use super::place::Place;
 use super::ready::Ready;
 use super::roles::Roles;
 use super::services::{Ended, Listeners, Services};
@@ -25,7 +25,7 @@ const TELL: Duration = Duration::from_secs(10);
 pub(super) struct Context<'a> {
     pub(super) roles: &'a Roles,
     pub(super) settings: &'a Settings,
-    pub(super) place: &'a Place,
+    pub(super) dirs: &'a DataDirs,
     pub(super) sources: &'a [Source],
     pub(super) cancel: &'a CancellationToken,
     pub(super) ready: &'a Ready,
@@ -74,9 +74,9 @@ impl Context<'_> {
         listeners: &Listeners,
         closed: Closed,
     ) -> anyhow::Result<Ended> {
-        services.start(self.roles, self.settings, self.place, cluster, topics, self.sources, listeners)?;
+        services.start(self.roles, self.settings, self.dirs, cluster, topics, self.sources, listeners)?;
         closed.open().await?;
-        services.live(cluster, self.place, self.cancel, self.ready).await
+        services.live(cluster, self.dirs, self.cancel, self.ready).await
     }
 
     /// Stops the services; where they ended for want of room, waits then for so long, and for room. False where the process
@@ -122,22 +122,22 @@ impl Context<'_> {
             () = self.cancel.cancelled() => return false,
             () = tokio::time::sleep(pause) => {}
         }
-        wait_for_room(&self.place.directories(), why, self.cancel).await
+        wait_for_room(&self.dirs.directories(), why, self.cancel).await
     }
 
     async fn open(&self, cluster: &mut Option<Cluster>, why: &Why) -> anyhow::Result<Option<Provisioned>> {
         // A broker of ours that died of a full disk is looked at first: that the disk is full may be all that tells of it.
         let starts_broker = cluster.is_none() && self.settings.brokers.is_none() && self.roles.is_up();
-        let full = if starts_broker { Vec::new() } else { self.place.full_directories() };
+        let full = if starts_broker { Vec::new() } else { self.dirs.full_directories() };
         let there_is_room = wait_for_room(&full, why, self.cancel);
         if unless_given_up(cluster.as_ref(), why, there_is_room).await != Some(true) {
             return Ok(None);
         }
         if cluster.is_none() {
-            *cluster = kafka::reach(self.settings, self.place, why, self.cancel).await?;
+            *cluster = kafka::reach(self.settings, self.dirs, why, self.cancel).await?;
         }
         let Some(cluster) = cluster else { return Ok(None) };
-        let provide = cluster.provide(self.roles, self.settings, self.place, why, self.cancel);
+        let provide = cluster.provide(self.roles, self.settings, self.dirs, why, self.cancel);
         let topics = cluster.unless_given_up(why, provide).await.transpose()?.flatten();
         for warning in topics.iter().flat_map(|topics| &topics.warnings) {
             tracing::warn!("{warning}");

@@ -12,8 +12,8 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::closed::Why;
+use super::data_dirs::DataDirs;
 use super::phases::{self, Phase};
-use super::place::Place;
 use crate::broker::{self, Broker, State, Wanted, Watch};
 use crate::datadir::{RunFile, cache_home};
 use crate::settings::Settings;
@@ -39,7 +39,7 @@ struct Own {
 /// Finds or starts it; `None` where the process was told to stop meanwhile.
 pub(super) async fn reach(
     settings: &Settings,
-    place: &Place,
+    dirs: &DataDirs,
     why: &Why,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<Cluster>> {
@@ -49,7 +49,7 @@ pub(super) async fn reach(
         partitions: settings.partitions.unwrap_or(CLUSTER_PARTITIONS),
         is_local,
     };
-    match (&settings.brokers, place.up()) {
+    match (&settings.brokers, dirs.up()) {
         (Some(brokers), _) => Ok(Some(given(brokers, false))),
         (None, Some(directory)) => own(settings, directory.path().to_owned(), why, cancel).await,
         (None, None) => match RunFile::find(&settings.data_dir)?.and_then(|run| Some((run.brokers?, run.broker_pid))) {

@@ -16,13 +16,13 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use hooklog_log::connection::Isolation;
 use hooklog_log::provision::Provisioned;
-use hooklog_log::{Connection, ends};
+use hooklog_log::{Connection, watermarks};
 use hooklog_projector::Projector;
 use hooklog_projector::status::Reader;
 use hooklog_schemas::NextOffset;
 use hooklog_store::Registry;
 
-use crate::audit::{Counts, Subject, examine};
+use crate::audit::{Counts, Scope, examine};
 use crate::broker::{PowerLoss, Settled};
 use crate::cluster::Cluster;
 use crate::repair::{self, Group, LostRaw};
@@ -57,10 +57,10 @@ impl Loss {
             Cluster { settings: self.settings.clone(), connection: self.connection.clone(), run: None, is_ours: true };
         let group = Group::of(&tools, self.topics.clone()).with_instance(self.instance.clone());
         group.end_what_is_open()?;
-        if let Err(lost) = group.straighten()? {
+        if let Err(lost) = group.repair_safe_offsets()? {
             bail!(self.raw_is_not_whole(&lost));
         }
-        let subject = Subject::over(&tools, self.topics.clone())?;
+        let subject = Scope::over(&tools, self.topics.clone())?;
         let (emitted, counts) = emit_what_is_missing(&subject, &group)?;
         if !counts.ok {
             bail!(self.log_is_not_whole(&counts));
@@ -75,7 +75,7 @@ impl Loss {
 
     fn announce(&self) -> Result<()> {
         let raw = &self.topics.raw;
-        let ends = ends::all(&self.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
+        let ends = watermarks::all(&self.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let records: i64 = ends.iter().map(|ends| ends.end.0 - ends.earliest.0).sum();
         let cause = self.mark.cause();
         tracing::warn!(
@@ -131,7 +131,7 @@ fn hold_anything(views: &[Reader]) -> bool {
 }
 
 /// How many events that were, and what audit says afterwards.
-fn emit_what_is_missing(subject: &Subject, group: &Group) -> Result<(u64, Counts)> {
+fn emit_what_is_missing(subject: &Scope, group: &Group) -> Result<(u64, Counts)> {
     let mut named = 0;
     let repaired = repair::mend(subject, &group.fold, true, &mut |finding| {
         named += 1;

@@ -12,14 +12,14 @@ use tokio::sync::watch::Receiver;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::data_dirs::DataDirs;
 use super::kafka::Cluster;
 use super::phases::{Phase, Step, step};
-use super::place::Place;
 use super::ready::Ready;
 use crate::broker;
 
 pub(super) use listeners::{Addresses, Listeners, url};
-pub(crate) use standing::Standing;
+pub(crate) use standing::ServiceStatus;
 
 /// Between two looks at what is not ready yet, and between two lines about it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ pub(super) struct Services {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
     /// What was started and has not ended.
     names: Vec<(Id, &'static str)>,
-    standing: Standing,
+    standing: ServiceStatus,
     addresses: Addresses,
 }
 
@@ -50,7 +50,7 @@ impl Services {
     /// Nothing yet, for what `listeners` will serve.
     pub(super) fn new(listeners: &Listeners, broker: Option<Receiver<broker::State>>) -> anyhow::Result<Services> {
         let (stop, addresses) = (CancellationToken::new(), listeners.addresses()?);
-        let standing = Standing::beginning(broker);
+        let standing = ServiceStatus::beginning(broker);
         Ok(Services { stop, running: JoinSet::new(), names: Vec::new(), standing, addresses })
     }
 
@@ -71,7 +71,7 @@ impl Services {
     pub(super) async fn live(
         &mut self,
         cluster: &Cluster,
-        place: &Place,
+        dirs: &DataDirs,
         cancel: &CancellationToken,
         ready: &Ready,
     ) -> anyhow::Result<Ended> {
@@ -81,7 +81,7 @@ impl Services {
         let up = until_up(&standing);
         tokio::pin!(up);
         let mut is_up = false;
-        let mut is_published = self.publish(place, &brokers, states.as_ref());
+        let mut is_published = self.publish(dirs, &brokers, states.as_ref());
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(Ended::Told),
@@ -100,18 +100,18 @@ impl Services {
                 state = changed(&mut states) => match step(Phase::Serving, &state) {
                     Step::End => return Ok(Ended::Told),
                     Step::StopServices => return Ok(Ended::Unsound(reason(&state))),
-                    Step::Wait | Step::GoOn => is_published = self.publish(place, &brokers, states.as_ref()),
+                    Step::Wait | Step::GoOn => is_published = self.publish(dirs, &brokers, states.as_ref()),
                 },
                 () = tokio::time::sleep(AGAIN), if !is_published => {
-                    is_published = self.publish(place, &brokers, states.as_ref());
+                    is_published = self.publish(dirs, &brokers, states.as_ref());
                 }
             }
         }
     }
 
     /// Tells other commands where we are. That it cannot be written stops no webhook: it is tried again.
-    fn publish(&self, place: &Place, brokers: &str, states: Option<&Receiver<broker::State>>) -> bool {
-        let published = self.addresses.run_file(brokers, states).and_then(|run| place.publish(&run));
+    fn publish(&self, dirs: &DataDirs, brokers: &str, states: Option<&Receiver<broker::State>>) -> bool {
+        let published = self.addresses.run_file(brokers, states).and_then(|run| dirs.publish(&run));
         if let Err(error) = &published {
             tracing::warn!(
                 "other commands cannot be told where this one is: {}; trying again",
@@ -122,7 +122,7 @@ impl Services {
     }
 }
 
-async fn until_up(standing: &Standing) {
+async fn until_up(standing: &ServiceStatus) {
     let mut told = tokio::time::Instant::now();
     loop {
         let reasons = standing.not_ready();

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::Unread;
 use super::unavailable::Unavailable;
-use crate::measure;
+use crate::metric_names;
 use crate::signature::Refusal;
 use crate::writer::Rejected;
 
@@ -64,10 +64,11 @@ impl Outcome {
     /// Counts and logs this outcome. Never the body, never the header, never a secret.
     pub(super) fn record(&self, source: &str, unavailable: &Unavailable) {
         let name = source.to_owned();
-        metrics::counter!(measure::REQUESTS, measure::SOURCE => name.clone(), measure::OUTCOME => self.label())
+        metrics::counter!(metric_names::REQUESTS, metric_names::SOURCE => name.clone(), metric_names::OUTCOME => self.label())
             .increment(1);
         if let Some(reason) = self.reason() {
-            metrics::counter!(measure::REFUSALS, measure::SOURCE => name, measure::REASON => reason).increment(1);
+            metrics::counter!(metric_names::REFUSALS, metric_names::SOURCE => name, metric_names::REASON => reason)
+                .increment(1);
         }
         match self {
             Outcome::Acked { id, position } => {
@@ -147,7 +148,7 @@ pub(super) async fn no_such_path() -> Response {
 
 /// A path whose source is not configured.
 pub(super) fn unknown_source() -> Response {
-    let labels = [(measure::SOURCE, measure::UNKNOWN_SOURCE), (measure::OUTCOME, "unknown_source")];
-    metrics::counter!(measure::REQUESTS, &labels).increment(1);
+    let labels = [(metric_names::SOURCE, metric_names::UNKNOWN_SOURCE), (metric_names::OUTCOME, "unknown_source")];
+    metrics::counter!(metric_names::REQUESTS, &labels).increment(1);
     problem(StatusCode::NOT_FOUND, "no source of this name is configured")
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
-use crate::measure;
+use crate::metric_names;
 
 /// How long to wait after a failed accept: it mostly means no file descriptor is free, and that passes.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
@@ -43,9 +43,9 @@ pub(crate) async fn listen(
         let connection = protocol.serve_connection(TokioIo::new(stream), service);
         let lifetime = lifetime(connection, limits.connection_life, limits.drain, shutdown.clone());
         connections.spawn(async move {
-            metrics::gauge!(measure::CONNECTIONS).increment(1);
+            metrics::gauge!(metric_names::CONNECTIONS).increment(1);
             lifetime.await;
-            metrics::gauge!(measure::CONNECTIONS).decrement(1);
+            metrics::gauge!(metric_names::CONNECTIONS).decrement(1);
             drop(place);
         });
     }

@@ -13,7 +13,7 @@ use hyper::header::EXPECT;
 
 use super::answer::{Outcome, unknown_source};
 use super::{App, body};
-use crate::measure;
+use crate::metric_names;
 use crate::record::Record;
 use crate::signature::{Refusal, Verified, verify};
 use crate::source::Source;
@@ -40,7 +40,7 @@ async fn take(app: &App, source: &Source, request: Request) -> Outcome {
         Ok(whole) => whole,
         Err(unread) => return Outcome::Unread(unread),
     };
-    metrics::histogram!(measure::BODY_BYTES, measure::SOURCE => source.name().to_owned())
+    metrics::histogram!(metric_names::BODY_BYTES, metric_names::SOURCE => source.name().to_owned())
         .record(whole.bytes.len() as f64);
     match accept(source, &head.headers, &whole.bytes, now(), rand::random()) {
         Ok(record) => store(app, source, record).await,
@@ -84,7 +84,8 @@ async fn store(app: &App, source: &Source, record: Record) -> Outcome {
     match app.appender.append(record).await {
         Ok(position) => {
             let seconds = begun.elapsed().as_secs_f64();
-            metrics::histogram!(measure::ACK_SECONDS, measure::SOURCE => source.name().to_owned()).record(seconds);
+            metrics::histogram!(metric_names::ACK_SECONDS, metric_names::SOURCE => source.name().to_owned())
+                .record(seconds);
             Outcome::Acked { id, position }
         }
         Err(rejected) => Outcome::Unavailable(rejected),

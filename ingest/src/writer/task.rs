@@ -12,8 +12,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use super::confirm::{self, Confirm, Other};
 use super::producer::{Fatal, Producer};
 use super::renewal::{Happening, Renewal, Step};
-use super::{Append, Readiness, Rejected, Standing, properties};
-use crate::measure;
+use super::{Append, Readiness, Rejected, Status, properties};
+use crate::metric_names;
 use crate::{Config, Error};
 
 /// How often Kafka is asked whether `raw` can be written, and how long it may take to say so.
@@ -32,7 +32,7 @@ pub(super) struct Task {
     renew_at: Instant,
     complaints: mpsc::Receiver<Fatal>,
     complain: mpsc::Sender<Fatal>,
-    standing: Standing,
+    standing: Status,
     /// How many replicas must have a record, once Kafka has said so.
     least: Option<usize>,
     looking: Option<JoinHandle<Look>>,
@@ -41,7 +41,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(config: &Config, standing: Standing) -> Result<Task, Error> {
+    pub(super) fn new(config: &Config, standing: Status) -> Result<Task, Error> {
         let (complain, complaints) = mpsc::channel(8);
         let (confirm, other) = confirm::start(config)?;
         let mut task = Task {
@@ -105,7 +105,7 @@ impl Task {
         self.renewal = renewal;
         let Step::RenewAfter(wait) = step else { return };
         tracing::error!(generation = fatal.generation, ?wait, "the producer for raw turned fatal and is renewed");
-        metrics::counter!(measure::RENEWALS).increment(1);
+        metrics::counter!(metric_names::RENEWALS).increment(1);
         self.put_away();
         self.renew_at = Instant::now() + wait;
     }
@@ -233,7 +233,7 @@ mod tests {
             tolerance: 300,
             limits: Limits { ack_timeout: LONG * 10, ..Limits::default() },
         };
-        Task::new(&config, Standing::closed("not yet")).unwrap()
+        Task::new(&config, Status::closed("not yet")).unwrap()
     }
 
     fn append(task: &Task) -> oneshot::Receiver<Answer> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hooklog_schemas::ids::Span;
 
-use super::wanted::{self, Role, Wanted};
+use super::topic_spec::{self, Role, TopicSpec};
 
 /// Raw must reach back past the window by two of the store's buckets, for a store that is restored from it.
 const MARGIN: Span = Span::days(10);
@@ -32,21 +32,21 @@ impl Verdict {
     }
 }
 
-pub(super) fn judge(wanted: &Wanted, pinned: u32, found: &Found, window: Span) -> Verdict {
-    let mut verdict = partitions(wanted, pinned, found.partitions);
-    verdict.join(replicas(wanted, found));
+pub(super) fn judge(spec: &TopicSpec, pinned: u32, found: &Found, window: Span) -> Verdict {
+    let mut verdict = partitions(spec, pinned, found.partitions);
+    verdict.join(replicas(spec, found));
     // What fits a topic depends on the replicas that it has, not on those that it ought to have.
-    for (name, value) in &wanted::settings(wanted.role, found.replication) {
+    for (name, value) in &topic_spec::settings(spec.role, found.replication) {
         let is = found.settings.get(*name).map_or("", String::as_str);
         if is != value {
-            verdict.join(setting(wanted, name, value, is, window));
+            verdict.join(setting(spec, name, value, is, window));
         }
     }
     verdict
 }
 
-fn partitions(wanted: &Wanted, pinned: u32, found: u32) -> Verdict {
-    let name = &wanted.name;
+fn partitions(spec: &TopicSpec, pinned: u32, found: u32) -> Verdict {
+    let name = &spec.name;
     match found.cmp(&pinned) {
         std::cmp::Ordering::Equal => Verdict::default(),
         std::cmp::Ordering::Less => no(format!(
@@ -59,8 +59,8 @@ fn partitions(wanted: &Wanted, pinned: u32, found: u32) -> Verdict {
 }
 
 /// Fewer replicas than wanted never mend themselves, and everything works until a disk is gone.
-fn replicas(wanted: &Wanted, found: &Found) -> Verdict {
-    let (name, is, wants) = (&wanted.name, found.replication, wanted.replication);
+fn replicas(spec: &TopicSpec, found: &Found) -> Verdict {
+    let (name, is, wants) = (&spec.name, found.replication, spec.replication);
     let in_sync = found.settings.get("min.insync.replicas").map_or(1, |value| number(value));
     let mut verdict = Verdict::default();
     if i64::from(is) < in_sync {
@@ -76,18 +76,18 @@ fn replicas(wanted: &Wanted, found: &Found) -> Verdict {
     verdict
 }
 
-fn setting(wanted: &Wanted, name: &str, value: &str, is: &str, window: Span) -> Verdict {
-    let topic = &wanted.name;
+fn setting(spec: &TopicSpec, name: &str, value: &str, is: &str, window: Span) -> Verdict {
+    let topic = &spec.name;
     let sentence = format!(
         "{topic} has {name}={is}, wanted is {value}: kafka-configs --alter --topic {topic} --add-config {name}={value}"
     );
     match name {
         "message.timestamp.type" | "cleanup.policy" => no(sentence),
         "max.message.bytes" if number(is) < number(value) => no(sentence),
-        "retention.ms" if wanted.role == Role::Raw && short(is, window) => {
+        "retention.ms" if spec.role == Role::Raw && short(is, window) => {
             no(format!("{sentence} (at least {} ms: the window of duplicates and a margin)", window.0 + MARGIN.0))
         }
-        "retention.bytes" if wanted.role == Role::Raw && number(is) >= 0 => no(format!(
+        "retention.bytes" if spec.role == Role::Raw && number(is) >= 0 => no(format!(
             "{sentence} (records younger than the window of duplicates could be deleted, and their repeats would be emitted again)"
         )),
         "retention.ms" | "retention.bytes" => but(format!("{sentence} (what expires can never be replayed)")),
@@ -119,13 +119,13 @@ fn but(sentence: String) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Needs, Replication, wanted};
+    use super::super::{Needs, Replication, topic_spec};
     use super::*;
     use crate::Topics;
 
     const WINDOW: Span = Span::days(35);
 
-    fn raw() -> (Wanted, Found) {
+    fn raw() -> (TopicSpec, Found) {
         raw_of(needs(Replication::Three), 1)
     }
 
@@ -134,18 +134,18 @@ mod tests {
     }
 
     /// What is wanted of `raw` on so many brokers, and a topic that is just so.
-    fn raw_of(needs: Needs, brokers: usize) -> (Wanted, Found) {
-        let wanted = wanted::topics(&needs, brokers).remove(0);
-        let settings = wanted.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let replication = wanted.replication;
-        (wanted, Found { partitions: 4, replication, settings })
+    fn raw_of(needs: Needs, brokers: usize) -> (TopicSpec, Found) {
+        let spec = topic_spec::topics(&needs, brokers).remove(0);
+        let settings = spec.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let replication = spec.replication;
+        (spec, Found { partitions: 4, replication, settings })
     }
 
     #[track_caller]
     fn check(change: impl Fn(&mut Found), contradictions: usize, warnings: usize) {
-        let (wanted, mut found) = raw();
+        let (spec, mut found) = raw();
         change(&mut found);
-        let verdict = judge(&wanted, 4, &found, WINDOW);
+        let verdict = judge(&spec, 4, &found, WINDOW);
         assert_eq!((verdict.contradictions.len(), verdict.warnings.len()), (contradictions, warnings), "{verdict:?}");
     }
 
@@ -191,8 +191,8 @@ mod tests {
     fn a_topic_with_fewer_replicas_than_the_cluster_could_keep_is_told_of_at_every_start() {
         let (_, made_on_one) = raw_of(needs(Replication::Three), 1);
         let judged = |needs: Needs, brokers: usize, found: &Found| {
-            let (wanted, _) = raw_of(needs, brokers);
-            judge(&wanted, 4, found, WINDOW)
+            let (spec, _) = raw_of(needs, brokers);
+            judge(&spec, 4, found, WINDOW)
         };
         for (brokers, warnings) in [(1, 0), (2, 1), (3, 1), (9, 1)] {
             let verdict = judged(needs(Replication::Three), brokers, &made_on_one);
@@ -208,16 +208,16 @@ mod tests {
     fn a_topic_with_more_replicas_than_brokers_are_up_fits() {
         let (_, made_on_three) = raw_of(needs(Replication::Three), 3);
         assert_eq!(made_on_three.settings["min.insync.replicas"], "2");
-        let (wanted, _) = raw_of(needs(Replication::Three), 1);
-        assert_eq!(judge(&wanted, 4, &made_on_three, WINDOW), Verdict::default());
+        let (spec, _) = raw_of(needs(Replication::Three), 1);
+        assert_eq!(judge(&spec, 4, &made_on_three, WINDOW), Verdict::default());
     }
 
     #[test]
     fn more_in_sync_replicas_than_there_are_replicas_stop_us_since_nothing_could_be_written() {
         check(set("min.insync.replicas", "2"), 1, 0);
-        let (wanted, mut found) = raw_of(needs(Replication::Three), 3);
+        let (spec, mut found) = raw_of(needs(Replication::Three), 3);
         found.settings.insert("min.insync.replicas".to_owned(), "1".to_owned());
-        assert_eq!(judge(&wanted, 4, &found, WINDOW).warnings.len(), 1, "one broker's word would be enough");
+        assert_eq!(judge(&spec, 4, &found, WINDOW).warnings.len(), 1, "one broker's word would be enough");
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
     fn only_a_single_broker_flushes_every_message() {
         let needs = needs(Replication::Three);
         let flushed = |brokers| {
-            let topics = wanted::topics(&needs, brokers).into_iter();
+            let topics = topic_spec::topics(&needs, brokers).into_iter();
             topics.map(|topic| topic.settings.contains(&("flush.messages", "1".to_owned()))).collect::<Vec<_>>()
         };
         assert_eq!(flushed(1), [true, false, true], "raw, events, control");
@@ -258,12 +258,12 @@ mod tests {
     #[test]
     fn a_topic_of_a_single_broker_that_is_not_flushed_is_told_of_at_every_start() {
         for of in [0, 2] {
-            let wanted = wanted::topics(&needs(Replication::Of(1)), 1).remove(of);
-            let settings = wanted.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-            let mut found = Found { partitions: wanted.partitions, replication: 1, settings: settings.collect() };
-            assert_eq!(judge(&wanted, wanted.partitions, &found, WINDOW), Verdict::default());
+            let spec = topic_spec::topics(&needs(Replication::Of(1)), 1).remove(of);
+            let settings = spec.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let mut found = Found { partitions: spec.partitions, replication: 1, settings: settings.collect() };
+            assert_eq!(judge(&spec, spec.partitions, &found, WINDOW), Verdict::default());
             found.settings.insert("flush.messages".to_owned(), i64::MAX.to_string());
-            let verdict = judge(&wanted, wanted.partitions, &found, WINDOW);
+            let verdict = judge(&spec, spec.partitions, &found, WINDOW);
             assert_eq!((verdict.contradictions.len(), verdict.warnings.len()), (0, 1), "{verdict:?}");
             assert!(verdict.warnings[0].contains("--add-config flush.messages=1"), "{verdict:?}");
         }

@@ -1,7 +1,7 @@
 use hooklog_schemas::{Offset, Partition};
 use hooklog_store::{Registry, Store};
 use hooklog_task::Record;
-use hooklog_task::fold::bench_top::fold_and_apply;
+use hooklog_task::fold::testing::fold_and_apply;
 use proptest::prelude::*;
 
 use super::*;

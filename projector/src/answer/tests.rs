@@ -1,12 +1,12 @@
 use super::*;
-use crate::fold::event::{Kind, Moment, Told};
+use crate::fold::event::{Kind, Moment, SubscriptionEvent};
 use crate::rules::DEFAULT;
 
 const DAY: i64 = 86_400;
 
-fn told(id: &str, status: &str) -> Told {
+fn told(id: &str, status: &str) -> SubscriptionEvent {
     let facts = Facts { status: status.into(), customer: Some("cus_1".into()), ..Facts::default() };
-    Told { id: id.into(), kind: Kind::Updated, facts, object: None, before: None }
+    SubscriptionEvent { id: id.into(), kind: Kind::Updated, facts, object: None, before: None }
 }
 
 fn subscription(events: &[(i64, &str, Option<&str>)]) -> Subscription {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::customer::Customer;
-use super::event::{Heard, Label, hear, wanted};
+use super::event::{Label, Parsed, parse, wanted};
 use super::scope::Scope;
 use super::subscription::Subscription;
 use crate::answer::{Access, Grant};
@@ -59,14 +59,14 @@ impl Body {
         self
     }
 
-    pub(crate) fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Parsed {
         let text = self.0.to_string();
         let tree = Json::read(&text).unwrap();
         let kind = tree.get("type").text().unwrap_or_default();
         let label = Label { id: tree.get("id").text().unwrap(), kind, created: tree.get("created").second() };
         match wanted(kind, tree.get("data").get("object").get("object").text()) {
-            Some(wanted) => hear(label, wanted, tree.get("data")),
-            None => Heard::NotNeeded,
+            Some(wanted) => parse(label, wanted, tree.get("data")),
+            None => Parsed::NotNeeded,
         }
     }
 
@@ -95,13 +95,13 @@ impl World {
 
     pub(crate) fn fold(&mut self, body: &Body) {
         match body.heard() {
-            Heard::Subscription { id, second, came_from, told } => {
+            Parsed::Subscription { id, second, came_from, told } => {
                 let state = self.subscriptions.entry((body.scope(), id)).or_default();
                 state.absorb(second, came_from.as_deref(), *told);
             }
-            Heard::Customer { id, deleted } => self.customers.entry((body.scope(), id)).or_default().absorb(deleted),
-            Heard::NotNeeded => self.not_needed += 1,
-            Heard::NotUnderstood(why) => self.not_understood.push(why),
+            Parsed::Customer { id, deleted } => self.customers.entry((body.scope(), id)).or_default().absorb(deleted),
+            Parsed::NotNeeded => self.not_needed += 1,
+            Parsed::NotUnderstood(why) => self.not_understood.push(why),
         }
     }
 

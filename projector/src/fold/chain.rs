@@ -8,7 +8,7 @@
 
 use std::cmp::Reverse;
 
-use super::event::{Kind, Told};
+use super::event::{Kind, SubscriptionEvent};
 
 /// Chains through more events than this are not looked for (2^n steps); then only an end that is the only one in a graph
 /// without cycles counts, and anything else is flagged.
@@ -18,9 +18,9 @@ const MAX_CHAIN: usize = 12;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Last<'a> {
     /// The one that counts.
-    pub winner: &'a Told,
+    pub winner: &'a SubscriptionEvent,
     /// The chain that leads to the winner, or the ends it was chosen from; the winner is last.
-    pub because: Vec<&'a Told>,
+    pub because: Vec<&'a SubscriptionEvent>,
     /// Whether events that say different things were left to choose from.
     pub ambiguous: bool,
 }
@@ -28,7 +28,7 @@ pub struct Last<'a> {
 /// Resolves the events of one second. `root` is the `created` event of the same second, if there is one.
 ///
 /// `told` is sorted by id and not empty.
-pub fn last<'a>(root: Option<&'a Told>, told: &'a [Told]) -> Last<'a> {
+pub fn last<'a>(root: Option<&'a SubscriptionEvent>, told: &'a [SubscriptionEvent]) -> Last<'a> {
     let all = changes(told);
     let facts = without_twins(&all);
     // Events that say the same may be one fact told twice or two facts, so both readings are tried, the second one first.
@@ -36,16 +36,16 @@ pub fn last<'a>(root: Option<&'a Told>, told: &'a [Told]) -> Last<'a> {
 }
 
 /// What only tells a state gives way to what changed it.
-fn changes(told: &[Told]) -> Vec<&Told> {
+fn changes(told: &[SubscriptionEvent]) -> Vec<&SubscriptionEvent> {
     let any_change = told.iter().any(|event| event.kind == Kind::Updated);
     told.iter().filter(|event| !any_change || event.kind == Kind::Updated).collect()
 }
 
 /// Of several ids for one content the smallest one speaks: Stripe sometimes makes two event objects for one fact.
-fn without_twins<'a>(events: &[&'a Told]) -> Vec<&'a Told> {
-    let mut facts: Vec<&Told> = Vec::new();
+fn without_twins<'a>(events: &[&'a SubscriptionEvent]) -> Vec<&'a SubscriptionEvent> {
+    let mut facts: Vec<&SubscriptionEvent> = Vec::new();
     for event in events {
-        let content = |told: &'a Told| (told.kind, &told.facts, &told.object, &told.before);
+        let content = |told: &'a SubscriptionEvent| (told.kind, &told.facts, &told.object, &told.before);
         if !facts.iter().any(|known| content(known) == content(event)) {
             facts.push(event);
         }
@@ -53,18 +53,24 @@ fn without_twins<'a>(events: &[&'a Told]) -> Vec<&'a Told> {
     facts
 }
 
-fn by_chains<'a>(root: Option<&'a Told>, events: &[&'a Told]) -> Option<Last<'a>> {
+fn by_chains<'a>(root: Option<&'a SubscriptionEvent>, events: &[&'a SubscriptionEvent]) -> Option<Last<'a>> {
     if events.len() > MAX_CHAIN {
         return None;
     }
     let graph = Graph::of(root, events);
     let chains = graph.chains()?;
-    let ends: Vec<&Told> = (0..events.len()).filter(|&i| chains.end_at(i)).map(|i| events[i]).collect();
+    let ends: Vec<&SubscriptionEvent> = (0..events.len()).filter(|&i| chains.end_at(i)).map(|i| events[i]).collect();
     let last = choose(&ends, &ends);
     Some(if last.ambiguous { last } else { Last { because: path(root, events, &graph, &chains, last.winner), ..last } })
 }
 
-fn path<'a>(root: Option<&'a Told>, events: &[&'a Told], graph: &Graph, chains: &Chains, end: &Told) -> Vec<&'a Told> {
+fn path<'a>(
+    root: Option<&'a SubscriptionEvent>,
+    events: &[&'a SubscriptionEvent],
+    graph: &Graph,
+    chains: &Chains,
+    end: &SubscriptionEvent,
+) -> Vec<&'a SubscriptionEvent> {
     let end = events.iter().position(|event| event.id == end.id).expect("ends are taken from the events");
     let path = chains.path(graph, end);
     let first = root.filter(|root| events[path[0]].follows(root));
@@ -72,22 +78,22 @@ fn path<'a>(root: Option<&'a Told>, events: &[&'a Told], graph: &Graph, chains: 
 }
 
 /// Where no chain goes through all: what nothing follows. In a graph without cycles a single end is beyond doubt.
-fn by_ends<'a>(events: &[&'a Told]) -> Last<'a> {
+fn by_ends<'a>(events: &[&'a SubscriptionEvent]) -> Last<'a> {
     let graph = Graph::of(None, events);
-    let ends: Vec<&Told> = graph.ends().map(|i| events[i]).collect();
+    let ends: Vec<&SubscriptionEvent> = graph.ends().map(|i| events[i]).collect();
     let candidates = if ends.is_empty() { events } else { &ends };
     choose(candidates, if graph.is_cyclic() { events } else { candidates })
 }
 
 /// Rules 5 and 6 among `candidates`; in doubt when not all of `doubted` say the same.
-fn choose<'a>(candidates: &[&'a Told], doubted: &[&'a Told]) -> Last<'a> {
+fn choose<'a>(candidates: &[&'a SubscriptionEvent], doubted: &[&'a SubscriptionEvent]) -> Last<'a> {
     let winner = candidates.iter().copied().max_by_key(|event| rank(event)).expect("a second holds at least one event");
     let ambiguous = doubted.iter().any(|event| event.facts != winner.facts);
     let others = candidates.iter().copied().filter(|event| ambiguous && event.id != winner.id);
     Last { winner, because: others.chain([winner]).collect(), ambiguous }
 }
 
-fn rank(event: &Told) -> (Kind, u8, Reverse<&str>) {
+fn rank(event: &SubscriptionEvent) -> (Kind, u8, Reverse<&str>) {
     (event.kind, status_rank(&event.facts.status), Reverse(&event.id))
 }
 
@@ -114,8 +120,8 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(root: Option<&Told>, events: &[&Told]) -> Self {
-        let following = |before: &Told| {
+    fn of(root: Option<&SubscriptionEvent>, events: &[&SubscriptionEvent]) -> Self {
+        let following = |before: &SubscriptionEvent| {
             let bits = events.iter().enumerate().filter(|(_, event)| event.id != before.id && event.follows(before));
             bits.fold(0, |bits, (i, _)| bits | 1 << i)
         };

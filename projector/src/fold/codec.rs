@@ -4,8 +4,8 @@
 //! Whole numbers are zigzag LEB128, texts carry their length in front, options one byte.
 
 use super::customer::Customer;
-use super::event::{Kind, Moment, Told};
-use super::overdue::Overdue;
+use super::event::{Kind, Moment, SubscriptionEvent};
+use super::past_due::PastDue;
 use super::subscription::{Dated, Second, Subscription};
 use super::tally::{Count, Tally};
 use crate::stripe::fingerprint::{Fingerprint, Leaf};
@@ -271,10 +271,10 @@ stored!(Facts {
     period
 });
 stored!(Moment { second, id });
-stored!(Told { id, kind, facts, object, before });
+stored!(SubscriptionEvent { id, kind, facts, object, before });
 stored!(Dated { second, told });
 stored!(Second { at, told, overflowed });
-stored!(Overdue { other, entered, seen });
+stored!(PastDue { other, entered, seen });
 stored!(Subscription { ended, root, newest, overdue });
 stored!(Customer { deleted });
 stored!(Count { records, first, last });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::bodies::{Body, World, live, permutations, with_grace};
 use super::customer::Customer;
-use super::event::{Heard, Told};
+use super::event::{Parsed, SubscriptionEvent};
 use super::subscription::{MAX_SAME_SECOND, Subscription};
 
 /// One thing that is told.
@@ -137,16 +137,16 @@ struct Traps {
 
 impl Traps {
     fn count(&mut self, bodies: &[Body]) {
-        let heard: Vec<Heard> = bodies.iter().map(Body::heard).collect();
+        let heard: Vec<Parsed> = bodies.iter().map(Body::heard).collect();
         let between = &heard[1.min(heard.len())..heard.len().saturating_sub(1).max(1.min(heard.len()))];
         self.deletions_between +=
-            usize::from(between.iter().any(|h| matches!(h, Heard::Customer { deleted: Some(_), .. })));
-        self.invoices_between += usize::from(between.contains(&Heard::NotNeeded));
+            usize::from(between.iter().any(|h| matches!(h, Parsed::Customer { deleted: Some(_), .. })));
+        self.invoices_between += usize::from(between.contains(&Parsed::NotNeeded));
         let of = |wanted: &str| {
             heard
                 .iter()
                 .filter_map(move |heard| match heard {
-                    Heard::Subscription { id, second, told, .. } if id == wanted => Some((*second, &**told)),
+                    Parsed::Subscription { id, second, told, .. } if id == wanted => Some((*second, &**told)),
                     _ => None,
                 })
                 .collect::<Vec<_>>()
@@ -158,12 +158,16 @@ impl Traps {
     }
 }
 
-fn after<'a>(told: &'a [(i64, &'a Told)], of: &'a Told, second: i64) -> impl Iterator<Item = &'a Told> {
+fn after<'a>(
+    told: &'a [(i64, &'a SubscriptionEvent)],
+    of: &'a SubscriptionEvent,
+    second: i64,
+) -> impl Iterator<Item = &'a SubscriptionEvent> {
     told.iter().filter(move |(at, next)| *at == second && next.id != of.id && next.follows(of)).map(|(_, next)| *next)
 }
 
 /// Whether one of them is reached again from itself.
-fn has_cycle(told: &[(i64, &Told)]) -> bool {
+fn has_cycle(told: &[(i64, &SubscriptionEvent)]) -> bool {
     told.iter().any(|(second, start)| {
         let (mut reached, mut open) = (Vec::new(), vec![*start]);
         while let Some(one) = open.pop() {
@@ -177,7 +181,7 @@ fn has_cycle(told: &[(i64, &Told)]) -> bool {
 }
 
 /// Whether two that say different things follow the same one.
-fn has_fork(told: &[(i64, &Told)]) -> bool {
+fn has_fork(told: &[(i64, &SubscriptionEvent)]) -> bool {
     told.iter().any(|(second, one)| {
         let mut facts: Vec<_> = after(told, one, *second).map(|next| &next.facts).collect();
         facts.sort();

@@ -37,7 +37,7 @@ pub struct Moment {
 
 /// One event about a subscription, as it is kept while its second is the newest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Told {
+pub struct SubscriptionEvent {
     /// The event's id.
     pub id: String,
     /// Its place within a second.
@@ -50,16 +50,16 @@ pub struct Told {
     pub before: Option<Fingerprint>,
 }
 
-impl Told {
+impl SubscriptionEvent {
     /// Rule 4: whether this event says of itself that it came right after `other`.
-    pub fn follows(&self, other: &Told) -> bool {
+    pub fn follows(&self, other: &SubscriptionEvent) -> bool {
         matches!((&self.before, &other.object), (Some(before), Some(object)) if before.matches(object))
     }
 }
 
 /// What a record is to the views.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Parsed {
     /// A state of a subscription.
     Subscription {
         /// The subscription's id.
@@ -69,7 +69,7 @@ pub enum Heard {
         /// The status before this event, where `previous_attributes` has it.
         came_from: Option<String>,
         /// The event itself.
-        told: Box<Told>,
+        told: Box<SubscriptionEvent>,
     },
     /// Something about a customer object.
     Customer {
@@ -117,16 +117,16 @@ pub fn wanted(kind: &str, object: Option<&str>) -> Option<Wanted> {
 
 const ABOUT_A_SUBSCRIPTION: &str = "customer.subscription.";
 
-/// Reads the data of an event that is wanted. Total: what cannot be read is [`Heard::NotUnderstood`].
-pub fn hear(label: Label<'_>, wanted: Wanted, data: &Json<'_>) -> Heard {
+/// Reads the data of an event that is wanted. Total: what cannot be read is [`Parsed::NotUnderstood`].
+pub fn parse(label: Label<'_>, wanted: Wanted, data: &Json<'_>) -> Parsed {
     let heard = match wanted {
-        Wanted::Subscription => hear_subscription(label, data),
-        Wanted::Customer => hear_customer(label, data),
+        Wanted::Subscription => parse_subscription(label, data),
+        Wanted::Customer => parse_customer(label, data),
     };
-    heard.unwrap_or_else(Heard::NotUnderstood)
+    heard.unwrap_or_else(Parsed::NotUnderstood)
 }
 
-fn hear_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
+fn parse_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Parsed, &'static str> {
     let object = data.get("object");
     let id = short(object.get("id").text())?.filter(|id| !id.is_empty()).ok_or("the subscription has no id")?;
     let second = label.created.unwrap_or(UNDATED);
@@ -134,9 +134,14 @@ fn hear_subscription(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'stati
     let before = Fingerprint::of(previous).filter(|_| matches!(previous, Json::Map(pairs) if !pairs.is_empty()));
     let kind = kind(label.kind, before.is_some()).ok_or("this type of event about a subscription is not known")?;
     let came_from = previous.get("status").text().filter(|status| is_id(status)).map(str::to_owned);
-    let told =
-        Told { id: label.id.to_owned(), kind, facts: facts(kind, object)?, object: Fingerprint::of(object), before };
-    Ok(Heard::Subscription { id, second, came_from, told: Box::new(told) })
+    let told = SubscriptionEvent {
+        id: label.id.to_owned(),
+        kind,
+        facts: facts(kind, object)?,
+        object: Fingerprint::of(object),
+        before,
+    };
+    Ok(Parsed::Subscription { id, second, came_from, told: Box::new(told) })
 }
 
 /// `deleted` ends a subscription whatever its object says.
@@ -162,8 +167,8 @@ fn kind(kind: &str, claims_a_change: bool) -> Option<Kind> {
     Some(if is_change { Kind::Updated } else { known })
 }
 
-fn hear_customer(label: Label<'_>, data: &Json<'_>) -> Result<Heard, &'static str> {
+fn parse_customer(label: Label<'_>, data: &Json<'_>) -> Result<Parsed, &'static str> {
     let id = short(data.get("object").get("id").text())?.filter(|id| !id.is_empty()).ok_or("the customer has no id")?;
     let moment = || Moment { second: label.created.unwrap_or(UNDATED), id: label.id.to_owned() };
-    Ok(Heard::Customer { id, deleted: (label.kind == "customer.deleted").then(moment) })
+    Ok(Parsed::Customer { id, deleted: (label.kind == "customer.deleted").then(moment) })
 }

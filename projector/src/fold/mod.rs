@@ -4,7 +4,7 @@
 //! - [`scope`]: whose events these are: test and live, and each Connect account, never mix
 //! - [`subscription`]: the state of one subscription, a join: any order and repetition of events gives the same state
 //! - [`chain`]: rule 4, which of several events of one second came last
-//! - [`overdue`]: since when a subscription is past due
+//! - [`past_due`]: since when a subscription is past due
 //! - [`customer`]: the state of one customer
 //! - [`tally`]: what was skipped, counted, so that nothing is silent
 //! - [`codec`]: states as bytes, versioned
@@ -17,7 +17,7 @@
 //! - all events of the newest second, at most 64 of them, with fingerprints (rules 3 and 4)
 //! - the `created` event while its second is not older than that one (rule 2)
 //! - of the past_due run: the newest second of any other status, the newest transition into past_due, and at most 32
-//!   seconds heard since (see [`overdue`])
+//!   seconds heard since (see [`past_due`])
 //!
 //! Events of older seconds can change nothing of this and are not kept; they need no memory of ids to be idempotent.
 
@@ -25,7 +25,7 @@ pub mod chain;
 pub mod codec;
 pub mod customer;
 pub mod event;
-pub mod overdue;
+pub mod past_due;
 pub mod scope;
 pub mod subscription;
 pub mod tally;

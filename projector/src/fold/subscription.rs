@@ -1,8 +1,8 @@
 //! The state of one subscription: everything of it that can still matter, whatever comes and in whatever order.
 
 use super::chain;
-use super::event::{Kind, Moment, Told, UNDATED};
-use super::overdue::Overdue;
+use super::event::{Kind, Moment, SubscriptionEvent, UNDATED};
+use super::past_due::PastDue;
 use crate::stripe::subscription::{Facts, is_terminal};
 
 /// Events of one second that are kept, the smallest ids of all ever seen. Stripe allows some tens of writes a second in a
@@ -19,7 +19,7 @@ pub struct Subscription {
     /// The newest second apart from the root.
     pub newest: Option<Second>,
     /// Since when it is past due.
-    pub overdue: Overdue,
+    pub overdue: PastDue,
 }
 
 /// One event with its second.
@@ -28,7 +28,7 @@ pub struct Dated {
     /// The event's `created`, epoch seconds.
     pub second: i64,
     /// The event.
-    pub told: Told,
+    pub told: SubscriptionEvent,
 }
 
 /// All events of one second.
@@ -37,7 +37,7 @@ pub struct Second {
     /// Epoch seconds.
     pub at: i64,
     /// The events, ascending by id, each id once.
-    pub told: Vec<Told>,
+    pub told: Vec<SubscriptionEvent>,
     /// Whether there were more than [`MAX_SAME_SECOND`].
     pub overflowed: bool,
 }
@@ -57,9 +57,9 @@ pub struct Resolved<'a> {
 
 impl Subscription {
     /// Takes in one event. Commutative and idempotent.
-    pub fn absorb(&mut self, second: i64, came_from: Option<&str>, told: Told) {
+    pub fn absorb(&mut self, second: i64, came_from: Option<&str>, told: SubscriptionEvent) {
         if told.kind == Kind::Deleted || is_terminal(&told.facts.status) {
-            return self.end(Dated { second, told: Told { object: None, before: None, ..told } });
+            return self.end(Dated { second, told: SubscriptionEvent { object: None, before: None, ..told } });
         }
         if self.ended.is_some() {
             return;
@@ -93,7 +93,7 @@ impl Subscription {
 
     /// Where another status was told in the same second, and none says which came first, the run begins in that second.
     fn dated<'a>(&'a self, second: i64, resolved: Resolved<'a>) -> Resolved<'a> {
-        if resolved.facts.status != super::overdue::PAST_DUE {
+        if resolved.facts.status != super::past_due::PAST_DUE {
             return resolved;
         }
         let itself = resolved.because.last().filter(|_| second != UNDATED).map(|id| (second, *id));
@@ -119,7 +119,7 @@ impl Subscription {
         }
     }
 
-    fn join(&mut self, second: i64, told: Told) {
+    fn join(&mut self, second: i64, told: SubscriptionEvent) {
         match &mut self.newest {
             Some(newest) if newest.at > second => {}
             Some(newest) if newest.at == second => newest.insert(told),
@@ -129,7 +129,7 @@ impl Subscription {
 }
 
 impl Second {
-    fn insert(&mut self, told: Told) {
+    fn insert(&mut self, told: SubscriptionEvent) {
         match self.told.binary_search_by(|known| known.id.cmp(&told.id)) {
             // One id, two contents: which one came first must not matter.
             Ok(at) if told < self.told[at] => self.told[at] = told,
@@ -143,6 +143,6 @@ impl Second {
     }
 }
 
-fn alone(told: &Told) -> Resolved<'_> {
+fn alone(told: &SubscriptionEvent) -> Resolved<'_> {
     Resolved { facts: &told.facts, because: vec![&told.id], ambiguous: false, overdue_since: None }
 }

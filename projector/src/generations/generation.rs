@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use hooklog_schemas::{Millis, Partition};
-use hooklog_store::{Applied, Source, Store, Writes};
+use hooklog_store::{Applied, Store, TopicPartition, Writes};
 use hooklog_task::Progress;
 
 use crate::error::Error;
@@ -57,8 +57,8 @@ impl Generation {
     }
 
     /// Where a partition's position is kept.
-    pub fn source(&self, partition: Partition) -> Source {
-        Source { topic: self.topic.clone(), partition }
+    pub fn source(&self, partition: Partition) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition }
     }
 
     /// Up to where it holds a partition, and log time there.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::plan::Plan;
+use super::plan::GenerationSet;
 use crate::error::Error;
 
 const NAME: &str = "manifest.json";
@@ -20,7 +20,7 @@ const FORMAT: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Which ones there are.
-    pub plan: Plan,
+    pub plan: GenerationSet,
     /// The text of the rules of each one; none of those that the first release made.
     pub rules: BTreeMap<u64, String>,
 }
@@ -29,7 +29,7 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 struct Written {
     format: u32,
-    plan: Plan,
+    plan: GenerationSet,
     rules: BTreeMap<u64, String>,
     sum: String,
 }
@@ -37,13 +37,13 @@ struct Written {
 impl Manifest {
     /// Of a data directory that holds no views yet.
     pub fn first(rules: &str) -> Self {
-        let plan = Plan::first();
+        let plan = GenerationSet::first();
         Self { plan, rules: BTreeMap::from([(plan.live(), rules.to_owned())]) }
     }
 
     /// With another plan, and without the rules of what that does not need.
     #[must_use]
-    pub fn with(&self, plan: Plan) -> Self {
+    pub fn with(&self, plan: GenerationSet) -> Self {
         let needed = self.rules.iter().filter(|(number, _)| plan.needs(**number));
         Self { plan, rules: needed.map(|(number, rules)| (*number, rules.clone())).collect() }
     }
@@ -71,7 +71,7 @@ impl Manifest {
 
     /// From the file, or what is wrong with it, in words.
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let manifest = match serde_json::from_slice::<Plan>(bytes) {
+        let manifest = match serde_json::from_slice::<GenerationSet>(bytes) {
             Ok(plan) => Self { plan, rules: BTreeMap::new() },
             Err(_) => Self::from_written(serde_json::from_slice(bytes).map_err(|error| error.to_string())?)?,
         };
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn two() -> Manifest {
-        let plan = Plan::first().build().unwrap().0.switch();
+        let plan = GenerationSet::first().build().unwrap().0.switch();
         Manifest::first("one").with(plan).ruled(2, "two\n")
     }
 

@@ -4,15 +4,15 @@
 //! - [`manifest`]: that and the rules of each, in a file that is replaced as a whole
 //! - [`place`]: where they are, and how one is opened
 //! - [`generation`]: one build: its store, its rules, how far it must read before it answers
-//! - [`keeper`]: opens what the manifest names, makes new ones, drops what is not needed
+//! - [`lifecycle`]: opens what the manifest names, makes new ones, drops what is not needed
 //! - [`rules_file`]: what has become of the rules on disk since
 
 pub mod generation;
-pub mod keeper;
+pub mod lifecycle;
 pub mod manifest;
 pub mod place;
 pub mod plan;
 pub mod rules_file;
 
 pub use generation::Generation;
-pub use keeper::Keeper;
+pub use lifecycle::Generations;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The state of all generations. Numbers are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
+pub struct GenerationSet {
     /// The format of this.
     format: u32,
     /// The one that answers.
@@ -20,7 +20,7 @@ pub struct Plan {
 
 const FORMAT: u32 = 1;
 
-impl Plan {
+impl GenerationSet {
     /// Of a data directory that holds no views yet.
     pub fn first() -> Self {
         Self { format: FORMAT, live: 1, previous: None, building: None, next: 2 }
@@ -65,7 +65,7 @@ impl Plan {
         Self { live: self.next, next: self.next + 1, ..self }
     }
 
-    /// As [`Plan::renew`], and none of the others is worth anything either.
+    /// As [`GenerationSet::renew`], and none of the others is worth anything either.
     pub fn begin_anew(self) -> Self {
         Self { previous: None, building: None, ..self.renew() }
     }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_build_takes_over_and_the_one_before_is_kept() {
-        let (plan, built) = Plan::first().build().unwrap();
+        let (plan, built) = GenerationSet::first().build().unwrap();
         assert_eq!((plan.live(), plan.building(), built), (1, Some(2), 2));
         let plan = plan.switch();
         assert_eq!((plan.live(), plan.previous(), plan.building()), (2, Some(1), None));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_build_that_is_given_up_leaves_everything_as_it_was_and_its_number_unused() {
-        let (plan, built) = Plan::first().build().unwrap();
+        let (plan, built) = GenerationSet::first().build().unwrap();
         let plan = plan.abandon();
         assert_eq!((plan.live(), plan.previous(), plan.needs(built)), (1, None, false));
         assert_eq!(plan.build().unwrap().1, 3);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_cannot_go_on_is_replaced_and_a_build_beside_it_goes_on() {
-        let (plan, built) = Plan::first().build().unwrap();
+        let (plan, built) = GenerationSet::first().build().unwrap();
         let plan = plan.renew();
         assert_eq!((plan.live(), plan.previous(), plan.building()), (3, None, Some(built)));
         assert!(!plan.needs(1) && plan.needs(built));
@@ -124,24 +124,24 @@ mod tests {
 
     #[test]
     fn what_begins_anew_keeps_nothing_and_uses_no_number_twice() {
-        let plan = Plan::first().build().unwrap().0.switch().build().unwrap().0.begin_anew();
+        let plan = GenerationSet::first().build().unwrap().0.switch().build().unwrap().0.begin_anew();
         assert_eq!((plan.live(), plan.previous(), plan.building()), (4, None, None));
         assert!((1..4).all(|number| !plan.needs(number)));
     }
 
     #[test]
     fn there_is_one_build_at_a_time_and_no_switch_without_one() {
-        let (plan, _) = Plan::first().build().unwrap();
+        let (plan, _) = GenerationSet::first().build().unwrap();
         assert_eq!(plan.build(), None);
-        assert_eq!(Plan::first().switch(), Plan::first());
+        assert_eq!(GenerationSet::first().switch(), GenerationSet::first());
     }
 
     #[test]
     fn a_plan_is_written_as_in_the_first_release() {
         let text = r#"{"format":1,"live":2,"previous":1,"building":null,"next":3}"#;
-        let plan = Plan::first().build().unwrap().0.switch();
+        let plan = GenerationSet::first().build().unwrap().0.switch();
         assert_eq!(serde_json::to_string(&plan).unwrap(), text);
-        assert_eq!(serde_json::from_str::<Plan>(text).unwrap(), plan);
+        assert_eq!(serde_json::from_str::<GenerationSet>(text).unwrap(), plan);
     }
 
     #[test]
@@ -151,14 +151,14 @@ mod tests {
             r#"{"format":1,"live":1,"previous":1,"building":null,"next":2}"#,
             r#"{"format":1,"live":5,"previous":null,"building":null,"next":2}"#,
         ] {
-            assert!(serde_json::from_str::<Plan>(text).unwrap().flaw().is_some(), "{text}");
+            assert!(serde_json::from_str::<GenerationSet>(text).unwrap().flaw().is_some(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_happens_one_answers_and_the_plan_has_no_flaw(steps in prop::collection::vec(0..5u8, 0..30)) {
-            let mut plan = Plan::first();
+            let mut plan = GenerationSet::first();
             for step in steps {
                 plan = match step {
                     0 => plan.build().map_or(plan, |(plan, _)| plan),

@@ -1,16 +1,16 @@
 //! The query API.
 //!
-//! - [`ask`]: the parameters of a question, read strictly
-//! - [`look`]: one question answered from one snapshot
-//! - [`shape`]: answers as JSON
+//! - [`params`]: the parameters of a question, read strictly
+//! - [`handlers`]: one question answered from one snapshot
+//! - [`responses`]: answers as JSON
 //! - [`problem`]: what went wrong, as problem details (RFC 9457)
 //!
 //! `position` says up to where an answer is true: for the partition of the subject, the next offset that is not in it yet.
 
-mod ask;
-mod look;
+mod handlers;
+mod params;
 mod problem;
-mod shape;
+mod responses;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,10 +26,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::generations::Generation;
-use crate::measure;
+use crate::metric_names;
 use crate::projector::Parts;
-use ask::{Asked, Pairs};
-use look::Look;
+use handlers::Look;
+use params::{Asked, Pairs};
 use problem::Problem;
 
 /// What else keeps the process from being ready, a sentence each.
@@ -48,7 +48,7 @@ pub(crate) fn router(parts: Arc<Parts>, others: Others) -> Router {
             Problem::not_found("there is no such resource; see /v1/subscriptions/{id} and /v1/customers/{id}/access")
         })
         .method_not_allowed_fallback(async || Problem::method())
-        .layer(from_fn(measure::answered))
+        .layer(from_fn(metric_names::answered))
         .with_state(parts)
 }
 
@@ -56,15 +56,15 @@ type Id = Result<Path<String>, PathRejection>;
 type Params = Result<Query<Pairs>, axum::extract::rejection::QueryRejection>;
 
 async fn subscription(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
-    answer(parts, id, params, ask::ABOUT_ACCESS, |look, id, asked| look.subscription(id, asked)).await
+    answer(parts, id, params, params::ABOUT_ACCESS, |look, id, asked| look.subscription(id, asked)).await
 }
 
 async fn access(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
-    answer(parts, id, params, ask::ABOUT_ACCESS, |look, id, asked| look.access(id, asked)).await
+    answer(parts, id, params, params::ABOUT_ACCESS, |look, id, asked| look.access(id, asked)).await
 }
 
 async fn subscriptions(State(parts): State<Arc<Parts>>, id: Id, params: Params) -> Response {
-    answer(parts, id, params, ask::ABOUT_PAGES, |look, id, asked| look.subscriptions(id, asked)).await
+    answer(parts, id, params, params::ABOUT_PAGES, |look, id, asked| look.subscriptions(id, asked)).await
 }
 
 /// Reads from a store block, so they have threads of their own.
@@ -80,7 +80,7 @@ async fn answer<T: Serialize + Send + 'static>(
         Err(problem) => return problem.into_response(),
     };
     let look = move || {
-        let live: Arc<Generation> = parts.keeper.live();
+        let live: Arc<Generation> = parts.generations.live();
         let answer = question(&Look::now(&parts, &live), &id, &asked);
         answer.inspect_err(|problem| problem.cause.iter().for_each(|error| parts.suspect(&live, error)))
     };

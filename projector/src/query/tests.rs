@@ -38,13 +38,13 @@ impl Fed {
 
     fn restored(rules: &str) -> Self {
         let fed = Self::new(rules);
-        (0..4).for_each(|partition| fed.parts.keeper.live().note_restored(Partition(partition)));
+        (0..4).for_each(|partition| fed.parts.generations.live().note_restored(Partition(partition)));
         fed
     }
 
     fn feed(&self, scope: &str, subject: &str, body: &Body) {
         let offset = self.offsets.get();
-        take_at(&self.parts.keeper.live(), &format!("{scope}/{subject}"), body, offset);
+        take_at(&self.parts.generations.live(), &format!("{scope}/{subject}"), body, offset);
         self.offsets.set(offset + 1);
     }
 
@@ -68,7 +68,7 @@ fn take_at(live: &Generation, key: &str, body: &Body, offset: i64) {
     let (value, offset, time) = (body.0.to_string(), Offset(offset), Millis(0));
     let (key, partition) = (Some(key.as_bytes()), partition_for(key.as_bytes(), 4));
     let input = Input { partition, offset, time, key, value: value.as_bytes(), headers: Vec::new() };
-    crate::advance::take(live, &input, Applied { next: offset.next(), clock: time, last: None }).unwrap();
+    crate::advance::take(live, &input, Applied { next: offset.next(), stream_time: time, last: None }).unwrap();
 }
 
 fn sub(id: &str, second: i64, status: &str) -> Body {
@@ -160,10 +160,10 @@ async fn what_is_unknown_is_404_only_once_everything_is_restored() {
     (0..4)
         .map(Partition)
         .filter(|partition| *partition != other)
-        .for_each(|p| fed.parts.keeper.live().note_restored(p));
+        .for_each(|p| fed.parts.generations.live().note_restored(p));
     assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 200);
     assert_eq!((fed.get("/v1/subscriptions/no").await.0, fed.get("/readyz").await.0), (503, 503));
-    fed.parts.keeper.live().note_restored(other);
+    fed.parts.generations.live().note_restored(other);
     let (status, problem) = fed.get("/v1/customers/no/access").await;
     assert_eq!((status, &problem["status"], &problem["type"]), (404, &json!(404), &json!("about:blank")));
     assert!(problem["detail"].as_str().unwrap().contains("`no`"));
@@ -182,7 +182,7 @@ async fn a_subject_whose_own_partition_is_restoring_is_503_in_every_question_and
             fed.feed("stripe/live", customer, &body.with("customer", json!(customer)));
         }
         let restored = (0..4).map(Partition).filter(|partition| *partition != restoring);
-        restored.for_each(|partition| fed.parts.keeper.live().note_restored(partition));
+        restored.for_each(|partition| fed.parts.generations.live().note_restored(partition));
         let mut met = 0;
         for (n, customer) in customers.iter().enumerate() {
             let expected = if partition_of(customer) == restoring { 503 } else { 200 };
@@ -212,7 +212,7 @@ async fn an_answer_holds_exactly_the_records_before_the_position_that_it_names()
     let status = |n: i64| if n % 2 == 0 { "active" } else { "unpaid" };
     let event = move |n: i64| sub(&format!("evt_{n}"), 5 + n, status(n));
     fed.live(&event(0));
-    let live = fed.parts.keeper.live();
+    let live = fed.parts.generations.live();
     let feeding = std::thread::spawn(move || {
         for n in 1..RECORDS {
             take_at(&live, "stripe/live/cus_1", &event(n), n);
@@ -345,7 +345,7 @@ async fn a_subscription_of_nobody_is_answered_by_its_own_id() {
 
 /// Flips one bit in the middle of every table of the live generation.
 fn flip_tables(fed: &Fed) {
-    let live = fed.parts.keeper.live();
+    let live = fed.parts.generations.live();
     live.store.flush().unwrap();
     let tables = std::fs::read_dir(live.store.path()).unwrap().map(|entry| entry.unwrap().path());
     for table in tables.filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {
@@ -363,12 +363,12 @@ async fn a_damaged_table_is_answered_with_503_and_its_generation_is_replaced_und
     flip_tables(&fed);
     std::fs::write(fed._dir.path().join("rules.toml"), DEFAULT).unwrap();
     assert_eq!(fed.get("/v1/subscriptions/sub_1").await.0, 503);
-    let damaged = fed.parts.keeper.live().sound().unwrap_err();
+    let damaged = fed.parts.generations.live().sound().unwrap_err();
     assert!(damaged.to_string().contains("generation-1 are damaged"), "{damaged}");
     assert_eq!(fed.get("/v1/subscriptions/no").await.0, 503, "nothing is known now");
     assert!(fed.parts.status().unwrap_err().is_damage());
-    fed.parts.mend(1, &damaged).unwrap();
-    let live = fed.parts.keeper.live();
+    fed.parts.discard_damaged(1, &damaged).unwrap();
+    let live = fed.parts.generations.live();
     assert_eq!(
         (live.number, live.rules.of_status("past_due").grace),
         (2, Some(7 * 86_400)),
@@ -385,7 +385,7 @@ async fn a_damaged_table_is_answered_with_503_and_its_generation_is_replaced_und
 async fn once_damage_is_noted_nothing_is_answered_from_that_generation_also_where_it_is_whole() {
     let fed = Fed::restored(DEFAULT);
     fed.live(&sub("evt_1", 5, "active"));
-    assert!(fed.parts.keeper.live().note_damage("a bit"));
+    assert!(fed.parts.generations.live().note_damage("a bit"));
     for path in ["/v1/subscriptions/sub_1", "/v1/subscriptions/no", "/v1/customers/cus_1/access", "/readyz"] {
         assert_eq!(fed.get(path).await.0, 503, "{path}");
     }
@@ -396,9 +396,9 @@ fn what_is_damaged_again_and_again_is_the_disks_fault() {
     let fed = Fed::new(DEFAULT);
     let damaged = || crate::Error::Damaged { path: "x".into(), what: "y".to_owned() };
     for number in 1..=3 {
-        fed.parts.mend(number, &damaged()).unwrap();
+        fed.parts.discard_damaged(number, &damaged()).unwrap();
     }
-    let refused = fed.parts.mend(4, &damaged()).unwrap_err().to_string();
+    let refused = fed.parts.discard_damaged(4, &damaged()).unwrap_err().to_string();
     assert!(refused.contains("4 times") && refused.contains("disk"), "{refused}");
 }
 
@@ -414,8 +414,8 @@ async fn metrics_count_answers_by_route_and_status_and_hold_no_ids() {
     {
         fed.get(path).await;
     }
-    crate::measure::describe();
-    crate::measure::Sampler::default().sample(&fed.parts);
+    crate::metric_names::describe();
+    crate::metric_names::Sampler::default().sample(&fed.parts);
     let text = handle.render();
     for line in [
         r#"hooklog_query_answers_total{route="/v1/subscriptions/{id}",status="200"} 1"#,

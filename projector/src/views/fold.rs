@@ -11,7 +11,7 @@ use super::family::{CUSTOMERS, OF_CUSTOMER, SUBSCRIPTIONS, TALLIES, in_scope, of
 use super::record::{Opened, Record, open};
 use crate::fold::codec::Unreadable;
 use crate::fold::customer::Customer;
-use crate::fold::event::{Heard, Told, Wanted};
+use crate::fold::event::{Parsed, SubscriptionEvent, Wanted};
 use crate::fold::subscription::Subscription;
 use crate::fold::tally::{NOT_NEEDED, Tally};
 
@@ -81,9 +81,9 @@ struct Touched {
 impl Touched {
     fn take(&mut self, record: &Record<'_>, stored: &impl LookUp) -> Result<(), Unreadable> {
         match open(record) {
-            Ok(Some(opened)) => match opened.hear(record.value) {
-                Heard::NotUnderstood(why) => self.skip(record, why, stored),
-                Heard::NotNeeded => self.skip(record, NOT_NEEDED, stored),
+            Ok(Some(opened)) => match opened.parse(record.value) {
+                Parsed::NotUnderstood(why) => self.skip(record, why, stored),
+                Parsed::NotNeeded => self.skip(record, NOT_NEEDED, stored),
                 heard => self.absorb(&opened, heard, stored),
             },
             Ok(None) => self.skip(record, NOT_NEEDED, stored),
@@ -91,25 +91,25 @@ impl Touched {
         }
     }
 
-    fn absorb(&mut self, opened: &Opened<'_>, heard: Heard, stored: &impl LookUp) -> Result<(), Unreadable> {
+    fn absorb(&mut self, opened: &Opened<'_>, heard: Parsed, stored: &impl LookUp) -> Result<(), Unreadable> {
         match heard {
-            Heard::Subscription { id, second, came_from, told } => {
+            Parsed::Subscription { id, second, came_from, told } => {
                 self.index(opened, &id, &told);
                 let key = in_scope(&id, &opened.scope);
                 let state = entry(&mut self.subscriptions, SUBSCRIPTIONS, key, stored, Subscription::from_bytes)?;
                 state.absorb(second, came_from.as_deref(), *told);
             }
-            Heard::Customer { id, deleted } => {
+            Parsed::Customer { id, deleted } => {
                 let key = in_scope(&id, &opened.scope);
                 entry(&mut self.customers, CUSTOMERS, key, stored, Customer::from_bytes)?.absorb(deleted);
             }
-            Heard::NotNeeded | Heard::NotUnderstood(_) => {}
+            Parsed::NotNeeded | Parsed::NotUnderstood(_) => {}
         }
         Ok(())
     }
 
     /// Every event names the customer, also one too old to be kept, so the index depends on no order either.
-    fn index(&mut self, opened: &Opened<'_>, id: &str, told: &Told) {
+    fn index(&mut self, opened: &Opened<'_>, id: &str, told: &SubscriptionEvent) {
         if let Some(customer) = &told.facts.customer {
             self.of_customer.insert(of_customer(customer, &opened.scope, id), ());
         }

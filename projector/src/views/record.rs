@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use hooklog_schemas::{Envelope, Offset, Partition};
 
-use crate::fold::event::{Heard, Label, Wanted, hear, wanted};
+use crate::fold::event::{Label, Parsed, Wanted, parse, wanted};
 use crate::fold::scope::Scope;
 use crate::stripe::json::Json;
-use crate::stripe::mend::mended;
+use crate::stripe::repair_json::repaired;
 
 /// What the views need of a record.
 #[derive(Clone, Copy, Debug)]
@@ -55,19 +55,19 @@ impl Opened<'_> {
     }
 
     /// Reads the event's data from the body it was opened from. Total.
-    pub fn hear(&self, body: &[u8]) -> Heard {
+    pub fn parse(&self, body: &[u8]) -> Parsed {
         let text: Cow<'_, str> = String::from_utf8_lossy(body);
         match Json::read(&text) {
             Ok(tree) => self.hear_tree(&tree),
-            Err(_) => Json::read(&mended(&text))
-                .map_or(Heard::NotUnderstood("the body cannot be read"), |tree| self.hear_tree(&tree)),
+            Err(_) => Json::read(&repaired(&text))
+                .map_or(Parsed::NotUnderstood("the body cannot be read"), |tree| self.hear_tree(&tree)),
         }
     }
 
-    fn hear_tree(&self, tree: &Json<'_>) -> Heard {
+    fn hear_tree(&self, tree: &Json<'_>) -> Parsed {
         let kind = self.envelope.kind.as_deref().unwrap_or_default();
         let label = Label { id: &self.envelope.id, kind, created: tree.get("created").second() };
-        hear(label, self.wanted, tree.get("data"))
+        parse(label, self.wanted, tree.get("data"))
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
             let record = record("stripe/live/cus_1", &body);
             let opened = open(&record).unwrap().unwrap();
             assert_eq!((opened.id(), opened.scope.name.as_str()), (Some("sub_1"), "stripe"));
-            assert!(matches!(opened.hear(&body), Heard::Subscription { second: 5, .. }));
+            assert!(matches!(opened.parse(&body), Parsed::Subscription { second: 5, .. }));
         }
     }
 
@@ -106,8 +106,8 @@ mod tests {
         for odd in [nested.as_str(), r#""half a pair \ud83d""#, "1e999", r#"{"created":-1E+999}"#] {
             let body = BODY.replace("\"active\"", &format!("\"active\",\"x\":{odd}"));
             let record = record("stripe/live/cus_1", body.as_bytes());
-            let heard = open(&record).unwrap().unwrap().hear(body.as_bytes());
-            assert!(matches!(heard, Heard::Subscription { second: 5, .. }), "{odd} {heard:?}");
+            let heard = open(&record).unwrap().unwrap().parse(body.as_bytes());
+            assert!(matches!(heard, Parsed::Subscription { second: 5, .. }), "{odd} {heard:?}");
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
         let record = record("stripe/live/sub_1", body.as_bytes());
         let opened = open(&record).unwrap().unwrap();
         assert_eq!((opened.wanted, opened.id()), (Wanted::Subscription, Some("sub_1")));
-        assert!(matches!(opened.hear(body.as_bytes()), Heard::Subscription { .. }));
+        assert!(matches!(opened.parse(body.as_bytes()), Parsed::Subscription { .. }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use hooklog_schemas::NextOffset;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::Store;
-use crate::applied::{Applied, Source};
+use crate::applied::{Applied, TopicPartition};
 use crate::emission::{Emission, Verified};
 use crate::error::Error;
 use crate::meta;
@@ -18,7 +18,7 @@ impl Store {
     pub fn apply_emitting(
         &self,
         writes: &Writes,
-        (source, applied): (&Source, Applied),
+        (source, applied): (&TopicPartition, Applied),
         emission: Option<&Emission>,
     ) -> Result<(), Error> {
         let mut batch = self.batch_of(writes, &[(source.clone(), applied)])?;
@@ -33,7 +33,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`] or [`Error::Damaged`].
-    pub fn emissions(&self, source: &Source, from: NextOffset) -> Result<Vec<Emission>, Error> {
+    pub fn emissions(&self, source: &TopicPartition, from: NextOffset) -> Result<Vec<Emission>, Error> {
         let (column, start) = (self.column(meta::EMISSIONS)?, meta::emission_key(source, from));
         let mut emissions = Vec::new();
         for entry in self.db.iterator_cf(&column, IteratorMode::From(&start, Direction::Forward)) {
@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`] or [`Error::Damaged`].
-    pub fn verified(&self, source: &Source) -> Result<Option<Verified>, Error> {
+    pub fn verified(&self, source: &TopicPartition) -> Result<Option<Verified>, Error> {
         let value = self.db.get_cf(&self.column(meta::META)?, meta::verified_key(source));
         let value = value.map_err(self.failed("read what is verified"))?;
         let read = |bytes: Vec<u8>| {
@@ -62,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`].
-    pub fn set_verified(&self, source: &Source, verified: &Verified) -> Result<(), Error> {
+    pub fn set_verified(&self, source: &TopicPartition, verified: &Verified) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         batch.put_cf(&self.column(meta::META)?, meta::verified_key(source), verified.to_bytes());
         let (first, end) = (meta::emission_key(source, NextOffset::ZERO), meta::emission_key(source, verified.next));
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`].
-    pub fn forget_verified(&self, source: &Source) -> Result<(), Error> {
+    pub fn forget_verified(&self, source: &TopicPartition) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         batch.delete_cf(&self.column(meta::META)?, meta::verified_key(source));
         let ends = [NextOffset::ZERO, NextOffset(i64::MAX)].map(|offset| meta::emission_key(source, offset));

@@ -16,17 +16,17 @@ use crate::layout::Family;
 type Head = Reverse<(Box<[u8]>, usize, Box<[u8]>)>;
 
 impl Store {
-    /// SHA-256 over every family's keys and values in the order of their keys, as they count at log time `clock`: of a
+    /// SHA-256 over every family's keys and values in the order of their keys, as they count at this stream time: of a
     /// family with buckets the newest value of a key, where it is within the window. How keys lie in buckets, and what
     /// waits to be dropped, makes no difference.
     ///
     /// # Errors
     /// [`Error::Rocks`].
-    pub fn content_hash(&self, clock: Millis) -> Result<[u8; 32], Error> {
+    pub fn content_hash(&self, stream_time: Millis) -> Result<[u8; 32], Error> {
         let mut sha = Sha256::new();
         for family in self.layout.families() {
             sha.update([family.0]);
-            self.each_live(family, clock, |key, value| {
+            self.each_live(family, stream_time, |key, value| {
                 for part in [key, value] {
                     sha.update((part.len() as u64).to_be_bytes());
                     sha.update(part);
@@ -37,7 +37,7 @@ impl Store {
     }
 
     /// Merges the columns of a family by key; of equal keys the one from the newest bucket counts.
-    fn each_live(&self, family: Family, clock: Millis, mut take: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+    fn each_live(&self, family: Family, stream_time: Millis, mut take: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
         let names = self.columns_to_search(family);
         let columns = names.iter().map(|name| self.column(name)).collect::<Result<Vec<_>, _>>()?;
         let mut streams: Vec<_> = columns.iter().map(|c| self.db.iterator_cf(c, IteratorMode::Start)).collect();
@@ -51,7 +51,7 @@ impl Store {
             if last.as_ref() == Some(&key) {
                 continue;
             }
-            if self.counts(family, &value, clock) {
+            if self.counts(family, &value, stream_time) {
                 take(&key, &value);
             }
             last = Some(key);
@@ -73,9 +73,9 @@ impl Store {
     }
 
     /// In a family with buckets a value begins with its moment; what is out of the window counts no more.
-    fn counts(&self, family: Family, value: &[u8], clock: Millis) -> bool {
+    fn counts(&self, family: Family, value: &[u8], stream_time: Millis) -> bool {
         match (self.window_of(family), value.first_chunk::<8>()) {
-            (Some(window), Some(at)) => i64::from_be_bytes(*at) > clock.before(window).0,
+            (Some(window), Some(at)) => i64::from_be_bytes(*at) > stream_time.before(window).0,
             _ => true,
         }
     }

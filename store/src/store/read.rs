@@ -7,7 +7,7 @@ use hooklog_schemas::ids::Span;
 use rocksdb::{BoundColumnFamily, DBPinnableSlice, Direction, IteratorMode, SnapshotWithThreadMode};
 
 use super::{Db, Store};
-use crate::applied::{Applied, Source};
+use crate::applied::{Applied, TopicPartition};
 use crate::error::Error;
 use crate::layout::{Family, Kind};
 use crate::meta;
@@ -18,7 +18,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`] or [`Error::Damaged`].
-    pub fn applied(&self, source: &Source) -> Result<Applied, Error> {
+    pub fn applied(&self, source: &TopicPartition) -> Result<Applied, Error> {
         let value = self.db.get_cf(&self.column(meta::META)?, meta::applied_key(source));
         match value.map_err(self.failed("read its position"))? {
             Some(bytes) => Applied::from_bytes(&bytes).ok_or_else(|| self.damaged("its position is unreadable".into())),
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Rocks`] or [`Error::Damaged`].
-    pub fn applied_all(&self) -> Result<BTreeMap<Source, Applied>, Error> {
+    pub fn applied_all(&self) -> Result<BTreeMap<TopicPartition, Applied>, Error> {
         let mut all = BTreeMap::new();
         for entry in self.db.iterator_cf(&self.column(meta::META)?, IteratorMode::Start) {
             let (key, value) = entry.map_err(self.failed("read its positions"))?;
@@ -138,7 +138,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`Error::Rocks`] or [`Error::Damaged`].
-    pub fn applied(&self, source: &Source) -> Result<Applied, Error> {
+    pub fn applied(&self, source: &TopicPartition) -> Result<Applied, Error> {
         let value = self.inner.get_cf(&self.store.column(meta::META)?, meta::applied_key(source));
         match value.map_err(self.store.failed("read its position"))? {
             Some(bytes) => {

@@ -19,8 +19,8 @@ fn registry() -> Registry {
     Registry::with_memory(64 << 20)
 }
 
-fn source() -> Source {
-    Source { topic: "raw".to_owned(), partition: Partition(2) }
+fn source() -> TopicPartition {
+    TopicPartition { topic: "raw".to_owned(), partition: Partition(2) }
 }
 
 fn day(n: i64) -> Millis {
@@ -41,7 +41,7 @@ fn get(store: &Store, family: Family, key: &[u8]) -> Option<Vec<u8>> {
 fn writes_and_their_position_are_there_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let applied = Applied { next: NextOffset(7), clock: day(3), last: None };
+    let applied = Applied { next: NextOffset(7), stream_time: day(3), last: None };
     {
         let store = registry().open(&path, layout(), "test 1").unwrap();
         assert_eq!(store.applied(&source()).unwrap(), Applied::NOTHING);
@@ -104,7 +104,7 @@ fn expired_buckets_go_and_the_rest_stays_also_after_opening_again() {
         let mut writes = Writes::default();
         seen(&mut writes, b"old", day(1));
         seen(&mut writes, b"new", day(40));
-        store.apply(&writes, &[(source(), Applied { next: NextOffset(2), clock: day(46), last: None })]).unwrap();
+        store.apply(&writes, &[(source(), Applied { next: NextOffset(2), stream_time: day(46), last: None })]).unwrap();
         assert_eq!(store.drop_expired(day(45)).unwrap(), 0);
         assert_eq!(store.drop_expired(day(46)).unwrap(), 1);
     }
@@ -174,7 +174,9 @@ fn a_store_whose_files_are_gone_is_damaged_and_no_new_one() {
             let store = registry().open(&path, layout(), "x").unwrap();
             let mut writes = Writes::default();
             seen(&mut writes, b"x", day(3));
-            store.apply(&writes, &[(source(), Applied { next: NextOffset(7), clock: day(3), last: None })]).unwrap();
+            store
+                .apply(&writes, &[(source(), Applied { next: NextOffset(7), stream_time: day(3), last: None })])
+                .unwrap();
             store.flush().unwrap();
         }
         let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
@@ -210,9 +212,9 @@ fn emission(from: i64, outputs: &[(i64, i32)]) -> Emission {
 fn what_batches_emitted_is_remembered_with_their_position_until_it_is_verified() {
     let dir = tempfile::tempdir().unwrap();
     let store = registry().open(&dir.path().join("store"), layout(), "test 1").unwrap();
-    let other = Source { partition: Partition(21), ..source() };
-    let at = |next| Applied { next: NextOffset(next), clock: day(3), last: None };
-    let apply = |source: &Source, next, emission: Option<&Emission>| {
+    let other = TopicPartition { partition: Partition(21), ..source() };
+    let at = |next| Applied { next: NextOffset(next), stream_time: day(3), last: None };
+    let apply = |source: &TopicPartition, next, emission: Option<&Emission>| {
         store.apply_emitting(&Writes::default(), (source, at(next)), emission).unwrap();
     };
     let (first, second, third) = (emission(0, &[(0, 3), (4, 0)]), emission(5, &[(5, 1)]), emission(300, &[(300, 2)]));

@@ -9,7 +9,7 @@ use super::Config;
 use super::session::Session;
 use crate::error::Error;
 use crate::fault;
-use crate::measure;
+use crate::metric_names;
 use crate::progress::Progress;
 
 /// How long a transaction may take to end everywhere, once its coordinator calls it complete.
@@ -39,10 +39,10 @@ pub(super) fn end_those_of(
             return Ok(Ok(()));
         }
         if stop.is_cancelled() {
-            return Err(Error::ToldToStop);
+            return Err(Error::Cancelled);
         }
         report(&open, session.id(), patience);
-        measure::hanging(config.name);
+        metric_names::hanging(config.name);
         // Each time: Kafka may have skipped markers of the abort before, too.
         if let Err(failure) = session.abort_everywhere(&config.connection, config.places()) {
             return Ok(Err(failure));
@@ -90,7 +90,7 @@ fn until_kafka_answers<T>(stop: &CancellationToken, mut ask: impl FnMut() -> Res
                 tracing::warn!("{why}. Waiting for Kafka, then going on");
                 fault::rest(fault::pause(times), stop);
             }
-            Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
+            Err(_) if stop.is_cancelled() => return Err(Error::Cancelled),
             answer => return answer,
         }
     }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use hooklog_log::connection::{Connection, Isolation};
-use hooklog_log::ends::{self, Ends};
 use hooklog_log::provision::Pinned;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::watermarks::{self, Watermarks};
 use hooklog_schemas::{Millis, NextOffset, Partition, RawPosition, header};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
@@ -64,10 +64,10 @@ pub(super) fn highest_positions_unless(
         let (mut to, mut size) = (ends.end, FIRST_CHUNK);
         while to > ends.earliest && !wanted.is_subset(&met) {
             if stop.is_cancelled() {
-                return Err(Error::ToldToStop);
+                return Err(Error::Cancelled);
             }
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
-            let span = Span { topic: output.name.clone(), partition: Partition(partition), from, to };
+            let span = OffsetRange { topic: output.name.clone(), partition: Partition(partition), from, to };
             read_chunk(connection, span, log, &mut here, &mut met, stop)?;
             (to, size) = (from, size * 2);
         }
@@ -81,15 +81,15 @@ pub(super) fn highest_positions_unless(
 
 /// The committed ends, once all that was written when this was called is decided: an open transaction, of a worker that
 /// is dead perhaps, hides what others committed behind it.
-fn decided(connection: &Connection, output: &Pinned, stop: &CancellationToken) -> Result<Vec<Ends>, Error> {
-    let all = |isolation| ends::all(connection, &output.name, output.partitions, isolation);
+fn decided(connection: &Connection, output: &Pinned, stop: &CancellationToken) -> Result<Vec<Watermarks>, Error> {
+    let all = |isolation| watermarks::all(connection, &output.name, output.partitions, isolation);
     let (written, deadline) = (all(Isolation::Uncommitted)?, Instant::now() + PATIENCE);
     loop {
         let decided = all(Isolation::Committed)?;
         let open = (0..).zip(decided.iter().zip(&written)).find(|(_, (decided, written))| decided.end < written.end);
         let Some((open, _)) = open else { return Ok(decided) };
         if stop.is_cancelled() {
-            return Err(Error::ToldToStop);
+            return Err(Error::Cancelled);
         }
         if Instant::now() >= deadline {
             let reason = "a transaction stays open; kafka-transactions.sh find-hanging tells whose it is".to_owned();
@@ -102,7 +102,7 @@ fn decided(connection: &Connection, output: &Pinned, stop: &CancellationToken) -
 
 fn read_chunk(
     connection: &Connection,
-    span: Span,
+    span: OffsetRange,
     log: &str,
     found: &mut Outputs,
     met: &mut BTreeSet<Partition>,
@@ -137,7 +137,7 @@ pub(super) enum Named<'m> {
 /// Reads the committed outputs of `span`, and says of each what it names.
 pub(super) fn each_output(
     connection: &Connection,
-    span: Span,
+    span: OffsetRange,
     log: &str,
     stop: &CancellationToken,
     mut take: impl FnMut(Named<'_>),
@@ -145,7 +145,7 @@ pub(super) fn each_output(
     let mut reader = Reader::open(connection, Isolation::Committed, span)?;
     while let Some(message) = reader.next()? {
         if stop.is_cancelled() {
-            return Err(Error::ToldToStop);
+            return Err(Error::Cancelled);
         }
         take(named(&message, log));
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hooklog_log::connection::Connection;
-use hooklog_log::ends::Ends;
 use hooklog_log::provision::Pinned;
-use hooklog_log::reader::Span;
+use hooklog_log::reader::OffsetRange;
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::{NextOffset, Partition};
 use hooklog_store::Verified;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ pub(super) struct Wanted {
 pub(super) struct Outputs<'o> {
     pub(super) connection: &'o Connection,
     pub(super) topic: &'o Pinned,
-    pub(super) ends: &'o [Ends],
+    pub(super) ends: &'o [Watermarks],
     /// The log that the outputs must name.
     pub(super) log: &'o str,
     pub(super) stop: &'o CancellationToken,
@@ -94,7 +94,7 @@ impl Outputs<'_> {
     fn forwards(
         &self,
         output: Partition,
-        ends: Ends,
+        ends: Watermarks,
         since: &BTreeMap<Partition, Verified>,
         found: &mut BTreeMap<Partition, Found>,
     ) -> Result<(), Error> {
@@ -118,7 +118,7 @@ impl Outputs<'_> {
     fn backwards(
         &self,
         output: Partition,
-        ends: Ends,
+        ends: Watermarks,
         whole: &BTreeSet<Partition>,
         found: &mut BTreeMap<Partition, Found>,
         other_log: &mut Option<String>,
@@ -155,7 +155,7 @@ impl Outputs<'_> {
         to: NextOffset,
         take: impl FnMut(Named<'_>),
     ) -> Result<(), Error> {
-        let span = Span { topic: self.topic.name.clone(), partition: output, from, to };
+        let span = OffsetRange { topic: self.topic.name.clone(), partition: output, from, to };
         if from >= to { Ok(()) } else { each_output(self.connection, span, self.log, self.stop, take) }
     }
 }

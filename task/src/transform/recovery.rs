@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::{ASK, Isolation};
-use hooklog_log::ends;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::watermarks;
 use hooklog_schemas::ids::Span as Window;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
-use hooklog_store::{Emission, Source, Verified};
+use hooklog_store::{Emission, TopicPartition, Verified};
 use rdkafka::message::{Message, OwnedMessage};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::owned::Owned;
+use super::partition_task::PartitionTask;
 use super::present::{Found, Outputs, Wanted};
 use crate::error::Error;
 use crate::fold::{Fold, Record};
@@ -77,10 +77,10 @@ pub(super) struct Recovery<'r, F> {
 
 impl<F: Fold> Recovery<'_, F> {
     /// Opens the store of `partition`.
-    pub(super) fn open(&self, partition: Partition) -> Result<Owned, Error> {
-        let source = Source { topic: self.config.input.name.clone(), partition };
+    pub(super) fn open(&self, partition: Partition) -> Result<PartitionTask, Error> {
+        let source = TopicPartition { topic: self.config.input.name.clone(), partition };
         let store = self.config.registry.open(&self.config.store(partition), self.fold.layout(), &self.config.kind)?;
-        Ok(Owned::new(source, store)?)
+        Ok(PartitionTask::new(source, store)?)
     }
 
     /// What is known of each of `stores`: S, and up to where its outputs are verified. Nothing of their outputs and offsets
@@ -93,8 +93,8 @@ impl<F: Fold> Recovery<'_, F> {
         let partitions: Vec<Partition> = stores.keys().copied().collect();
         // N before the ends: an end that is asked for first could lie before an N that was committed in between.
         let stable = stable(self.config, &partitions, self.stop)?;
-        let inputs = ends::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
-        let outputs = ends::all(connection, &output.name, output.partitions, Isolation::Committed)?;
+        let inputs = watermarks::all(connection, &input.name, input.partitions, Isolation::Uncommitted)?;
+        let outputs = watermarks::all(connection, &output.name, output.partitions, Isolation::Committed)?;
         let ends_of = |partition: Partition| inputs[usize::try_from(partition.0).expect("partitions count from 0")];
         let wanted = |(partition, (_, verified)): (&Partition, &(NextOffset, Option<Verified>))| {
             (*partition, Wanted { verified: verified.clone(), earliest: ends_of(*partition).earliest })
@@ -114,7 +114,7 @@ impl<F: Fold> Recovery<'_, F> {
     }
 
     /// Rolls the store forward (I5). The partition then goes on at its `applied` offset, once its debt is committed.
-    pub(super) fn restore(&self, owned: &mut Owned, known: Known) -> Result<Debt, Error> {
+    pub(super) fn restore(&self, owned: &mut PartitionTask, known: Known) -> Result<Debt, Error> {
         let Known { facts, found, outputs } = known;
         if !owned.is_compared() {
             self.compare(&facts, &found, owned)?;
@@ -144,7 +144,7 @@ impl<F: Fold> Recovery<'_, F> {
     }
 
     /// Compares the input with what the store and the outputs say of it.
-    fn compare(&self, facts: &Facts, found: &Found, owned: &mut Owned) -> Result<(), Error> {
+    fn compare(&self, facts: &Facts, found: &Found, owned: &mut PartitionTask) -> Result<(), Error> {
         let Facts { partition, input, .. } = *facts;
         let (name, known) =
             (self.config.input.name.as_str(), rewritten::Known { last: owned.last(), latest: found.latest });
@@ -158,7 +158,7 @@ impl<F: Fold> Recovery<'_, F> {
         }
     }
 
-    fn plan(&self, facts: &Facts, found: &Found, owned: &Owned) -> Result<(Resume, Option<Cut>), Error> {
+    fn plan(&self, facts: &Facts, found: &Found, owned: &PartitionTask) -> Result<(Resume, Option<Cut>), Error> {
         if let (Trust::Unknown, Some(other)) = (resume::trust(facts), &found.other_log) {
             return Err(Error::OtherLog { found: other.clone(), expected: self.config.input.id.0.clone() });
         }
@@ -215,22 +215,22 @@ impl<F: Fold> Recovery<'_, F> {
 
     fn time_at(&self, partition: Partition, offset: Offset) -> Result<Millis, Error> {
         let (from, to) = (NextOffset(offset.0), offset.next());
-        let span = Span { topic: self.config.input.name.clone(), partition, from, to };
+        let span = OffsetRange { topic: self.config.input.name.clone(), partition, from, to };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
         Ok(reader.next()?.map_or(Millis::MIN, |message| input::time(&message)))
     }
 
     /// Folds up to `until` without effects. What is not `comparable` is not remembered.
-    fn roll_forward(&self, owned: &mut Owned, until: NextOffset, comparable: Comparable) -> Result<(), Error> {
+    fn roll_forward(&self, owned: &mut PartitionTask, until: NextOffset, comparable: Comparable) -> Result<(), Error> {
         let (partition, from) = (owned.partition(), owned.applied());
         if from >= until {
             return Ok(());
         }
-        let span = Span { topic: self.config.input.name.clone(), partition, from, to: until };
+        let span = OffsetRange { topic: self.config.input.name.clone(), partition, from, to: until };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
         while owned.applied() < until {
             if self.stop.is_cancelled() {
-                return Err(Error::ToldToStop);
+                return Err(Error::Cancelled);
             }
             let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
             while batch.len() < BATCH && bytes < BATCH_BYTES {
@@ -246,20 +246,20 @@ impl<F: Fold> Recovery<'_, F> {
 
     fn roll_batch(
         &self,
-        owned: &mut Owned,
+        owned: &mut PartitionTask,
         batch: &[OwnedMessage],
         until: NextOffset,
         comparable: Comparable,
     ) -> Result<(), Error> {
-        let mut clock = owned.clock();
+        let mut stream_time = owned.stream_time();
         let mut inputs = Vec::with_capacity(batch.len());
         for (message, expected) in batch.iter().zip(owned.applied().0..) {
             let found = Offset(message.offset());
             if found != Offset(expected) {
                 return Err(Error::Gap { partition: owned.partition(), expected: NextOffset(expected), found });
             }
-            let input = Input::read(message, clock);
-            clock = input.time;
+            let input = Input::read(message, stream_time);
+            stream_time = input.time;
             inputs.push(input);
         }
         let Some(last) = inputs.last() else {
@@ -286,7 +286,7 @@ pub(super) fn stable(
     loop {
         match committed::stable(&config.connection, &config.group, &config.input.name, partitions, slice) {
             Ok(stable) => return Ok(stable),
-            Err(_) if stop.is_cancelled() => return Err(Error::ToldToStop),
+            Err(_) if stop.is_cancelled() => return Err(Error::Cancelled),
             Err(error) => {
                 // A cluster that is slow to answer is given longer.
                 slice = (slice * 2).min(ASK);

@@ -32,7 +32,7 @@ impl Session {
         stop: &CancellationToken,
     ) -> Result<Session, Error> {
         let producer = Transactional::start(connection, id, TRANSACTION, || !stop.is_cancelled())?;
-        Ok(Session { producer: producer.ok_or(Error::ToldToStop)?, topic: topic.to_owned() })
+        Ok(Session { producer: producer.ok_or(Error::Cancelled)?, topic: topic.to_owned() })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -59,8 +59,8 @@ impl Session {
         abort_everywhere(connection, &self.producer, places)
     }
 
-    pub(super) fn is_spoiled(&self) -> bool {
-        self.producer.is_spoiled()
+    pub(super) fn delivery_failed(&self) -> bool {
+        self.producer.delivery_failed()
     }
 
     pub(super) fn refused(&self) -> Vec<(RawPosition, RDKafkaErrorCode)> {

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::assignment::{Assignment, Changes, partitions as partitions_of};
-use super::due::due;
+use super::contiguous::due;
 use super::observer::Observed;
-use super::owned::Owned;
+use super::partition_task::PartitionTask;
 use super::refusals::{Refusals, Run};
 use super::session::Session;
 use crate::error::Error;
@@ -40,7 +40,7 @@ type Members = BaseConsumer<Assignment>;
 
 /// Whether what was polled still follows on what is folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum BatchState {
     AsPolled,
     /// A transaction was undone: its records come again, and what was polled behind them with them.
     Undone,
@@ -165,28 +165,28 @@ impl<F: Fold> Worker<F> {
         // A second handle: the batch borrows from the consumer while the worker is changed.
         let consumer = Arc::clone(&self.consumer);
         let batch = self.gather(&consumer)?;
-        if self.settle()? == Standing::Undone {
+        if self.settle()? == BatchState::Undone {
             // What was polled follows on records that have to be folded again: the consumer gives it again, too.
-            return self.standstill();
+            return self.fail_if_all_stopped();
         }
-        if self.fold_batch(&batch)? == Standing::Undone {
-            return self.standstill();
+        if self.fold_batch(&batch)? == BatchState::Undone {
+            return self.fail_if_all_stopped();
         }
-        let pace = self.config.pace;
-        let is_due = |work: &Work| pace.is_due(work.open_records(), work.waited());
-        if is_due(&self.locked()) && self.commit()? == Standing::Undone {
-            return self.standstill();
+        let commit_policy = self.config.commit_policy;
+        let is_due = |work: &Work| commit_policy.is_due(work.open_records(), work.waited());
+        if is_due(&self.locked()) && self.commit()? == BatchState::Undone {
+            return self.fail_if_all_stopped();
         }
         self.verify()?;
-        self.part_with_faulty()?;
-        self.standstill()
+        self.stop_faulted()?;
+        self.fail_if_all_stopped()
     }
 
     /// Takes what is at hand, waiting for the first record only. Group changes happen in here.
     fn gather<'c>(&self, consumer: &'c Members) -> Result<Vec<BorrowedMessage<'c>>, Error> {
         let mut wait = {
             let work = self.locked();
-            self.config.pace.poll(work.open_records(), work.waited(), QUIET)
+            self.config.commit_policy.poll(work.open_records(), work.waited(), QUIET)
         };
         let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), 0);
         while batch.len() < BATCH && bytes < BATCH_BYTES {
@@ -206,9 +206,9 @@ impl<F: Fold> Worker<F> {
 
     /// Acts on what the group changed, and restores what was undone. Off the poll, so that nothing is restored inside it; and
     /// once a turn, since a group that is changing goes on only inside it: a commit that it refuses is tried again behind that.
-    fn settle(&mut self) -> Result<Standing, Error> {
+    fn settle(&mut self) -> Result<BatchState, Error> {
         if self.stop.is_cancelled() {
-            return Ok(Standing::Undone);
+            return Ok(BatchState::Undone);
         }
         let due = self.take_due()?;
         if !due.is_empty() {
@@ -229,34 +229,34 @@ impl<F: Fold> Worker<F> {
             // Where it fails the flags say so, and nothing is folded until it was done.
             self.restore()?;
             self.locked().takes_rewind();
-            return Ok(Standing::Undone);
+            return Ok(BatchState::Undone);
         }
         if self.locked().takes_rewind() {
             self.rewind()?;
-            return Ok(Standing::Undone);
+            return Ok(BatchState::Undone);
         }
-        Ok(Standing::AsPolled)
+        Ok(BatchState::AsPolled)
     }
 
-    fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<Standing, Error> {
+    fn fold_batch(&mut self, batch: &[BorrowedMessage<'_>]) -> Result<BatchState, Error> {
         let partitions: BTreeSet<i32> = batch.iter().map(Message::partition).collect();
         for partition in partitions {
             let of_one = batch.iter().filter(|message| message.partition() == partition);
-            if self.fold_partition(Partition(partition), of_one)? == Standing::Undone {
-                return Ok(Standing::Undone);
+            if self.fold_partition(Partition(partition), of_one)? == BatchState::Undone {
+                return Ok(BatchState::Undone);
             }
         }
-        Ok(Standing::AsPolled)
+        Ok(BatchState::AsPolled)
     }
 
     fn fold_partition<'m>(
         &mut self,
         partition: Partition,
         messages: impl Iterator<Item = &'m BorrowedMessage<'m>>,
-    ) -> Result<Standing, Error> {
+    ) -> Result<BatchState, Error> {
         // Without a place: polled before it was given up, or behind a record that must not be folded.
-        let Some(place) = self.locked().owned.get(&partition).and_then(Owned::place) else {
-            return Ok(Standing::AsPolled);
+        let Some(place) = self.locked().owned.get(&partition).and_then(PartitionTask::place) else {
+            return Ok(BatchState::AsPolled);
         };
         let (inputs, mut wrong) = due(place, messages, wall_clock());
         let mut left = &inputs[..];
@@ -271,8 +271,8 @@ impl<F: Fold> Worker<F> {
                 }
             };
             let is_alone = run == Run::Alone;
-            if is_alone && self.locked().open_records() > 0 && self.commit()? == Standing::Undone {
-                return Ok(Standing::Undone);
+            if is_alone && self.locked().open_records() > 0 && self.commit()? == BatchState::Undone {
+                return Ok(BatchState::Undone);
             }
             let (now, later) = left.split_at(records);
             let folded = self.locked().fold(&*self.fold, partition, now);
@@ -284,17 +284,17 @@ impl<F: Fold> Worker<F> {
                 }
                 Err(Trouble::Kafka(failure)) => {
                     self.undo(Stage::Before, &failure)?;
-                    return Ok(Standing::Undone);
+                    return Ok(BatchState::Undone);
                 }
             }
-            if is_alone && self.commit()? == Standing::Undone {
-                return Ok(Standing::Undone);
+            if is_alone && self.commit()? == BatchState::Undone {
+                return Ok(BatchState::Undone);
             }
         }
         if let (Some(why), Some(owned)) = (wrong, self.locked().owned.get_mut(&partition)) {
             owned.fail(why);
         }
-        Ok(Standing::AsPolled)
+        Ok(BatchState::AsPolled)
     }
 
     fn locked(&self) -> MutexGuard<'_, Work> {
@@ -354,4 +354,4 @@ fn consumer_config(config: &Config, member: &str) -> rdkafka::ClientConfig {
 }
 
 /// The partitions of a worker, by number.
-pub(super) type OwnedByPartition = BTreeMap<Partition, super::owned::Owned>;
+pub(super) type OwnedByPartition = BTreeMap<Partition, super::partition_task::PartitionTask>;

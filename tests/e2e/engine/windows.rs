@@ -24,7 +24,8 @@ impl Windows {
         let begin = WindowBegin { number: self.begun, window, from: vec![NextOffset(from)] };
         control::begin_window(&connection(), &self.topics.topics, &self.topics.raw.id, &begin, "test").unwrap();
         self.begun += 1;
-        let running = Running::with_window(&self.topics, &self.place.path().join("one"), Pace::default(), window);
+        let running =
+            Running::with_window(&self.topics, &self.place.path().join("one"), CommitPolicy::default(), window);
         running.owns(1);
         write(&self.topics, days.iter().map(|day| ("evt_a".to_owned(), 0, Some(days_ago(*day)))));
         let upto = from + days.len() as i64;

@@ -57,7 +57,7 @@ impl Ingest {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let standing = hooklog_ingest::Standing::closed("not yet");
+        let standing = hooklog_ingest::Status::closed("not yet");
         let served = Some(runtime.spawn(hooklog_ingest::serve(listener, config, standing, stop.clone())));
         Ingest { runtime, address, stop, served, brokers: brokers.to_owned(), topics }
     }

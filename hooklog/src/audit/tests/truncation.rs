@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use hooklog_log::ends::Ends;
+use hooklog_log::watermarks::Watermarks;
 use hooklog_schemas::{DedupKey, Millis, NextOffset, Offset, Partition, Stretches};
 use proptest::prelude::*;
 
@@ -116,7 +116,7 @@ proptest! {
             event.offset.0 >= from[at] && !(is_held(event.partition) && event.offset.0 > from[at])
         };
         let left: Vec<Event> = all.iter().filter(is_left).copied().collect();
-        let end = |at: usize| Ends { earliest: NextOffset(from[at]), end: NextOffset(ends[at]) };
+        let end = |at: usize| Watermarks { earliest: NextOffset(from[at]), end: NextOffset(ends[at]) };
         let held = [Partition(0), Partition(1)].into_iter().filter(|partition| is_held(*partition)).collect();
         let mut shown = Shown::of(&[end(0), end(1)], &held, 1);
         left.iter().for_each(|event| shown.note(event.partition, 0, event.record));

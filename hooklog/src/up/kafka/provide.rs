@@ -15,7 +15,7 @@ use crate::cluster as tools;
 use crate::repair::Group;
 use crate::settings::Settings;
 use crate::up::closed::Why;
-use crate::up::place::Place;
+use crate::up::data_dirs::DataDirs;
 use crate::up::power_loss::Loss;
 use crate::up::roles::Roles;
 use crate::up::window::{Asked, Begin};
@@ -32,7 +32,7 @@ impl Cluster {
         &self,
         roles: &Roles,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         why: &Why,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Option<Provisioned>> {
@@ -41,7 +41,7 @@ impl Cluster {
             let mark = self.mark();
             let provided = tokio::select! {
                 () = cancel.cancelled() => return Ok(None),
-                provided = self.try_to_provide(roles, settings, place, why) => provided,
+                provided = self.try_to_provide(roles, settings, dirs, why) => provided,
             };
             let (outcome, after) = (provided.as_ref().map(|_| ()), self.mark());
             let Some(reason) = why_again(outcome, mark.as_ref(), after.as_ref()) else { return provided.map(Some) };
@@ -56,12 +56,12 @@ impl Cluster {
         &self,
         roles: &Roles,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         why: &Why,
     ) -> anyhow::Result<Provisioned> {
         let topics = self.provision(settings).await?;
-        let window = self.window(roles, settings, place, &topics).await?;
-        self.look_after_loss(settings, place, &topics, why).await?;
+        let window = self.window(roles, settings, dirs, &topics).await?;
+        self.look_after_loss(settings, dirs, &topics, why).await?;
         // Where a window begins is seen on a log that is whole only; with a mark, all of this is done again.
         if self.mark().is_none() {
             self.begin_window(window, settings, &topics).await?;
@@ -115,7 +115,7 @@ impl Cluster {
         &self,
         roles: &Roles,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         topics: &Provisioned,
     ) -> anyhow::Result<Option<Begin>> {
         if !roles.processes() {
@@ -126,7 +126,7 @@ impl Cluster {
             topics: topics.clone(),
             configured: Span::days(i64::from(settings.dedup_window_days)),
             is_change_meant: roles.changes_window(),
-            writer: place.instance()?,
+            writer: dirs.instance()?,
         };
         tokio::task::spawn_blocking(move || asked.agree()).await?
     }
@@ -158,7 +158,7 @@ impl Cluster {
     async fn look_after_loss(
         &self,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         topics: &Provisioned,
         why: &Why,
     ) -> anyhow::Result<()> {
@@ -169,8 +169,8 @@ impl Cluster {
             settings: settings.clone(),
             connection: self.connection.clone(),
             topics: topics.clone(),
-            views: place.projector()?.to_owned(),
-            instance: place.instance()?,
+            views: dirs.projector()?.to_owned(),
+            instance: dirs.instance()?,
         };
         tokio::task::spawn_blocking(move || loss.look_after()).await?
     }

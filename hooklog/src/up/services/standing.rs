@@ -18,8 +18,8 @@ const ASSIGNED: Duration = Duration::from_secs(30);
 
 /// What there is to ask; absent for a service that does not run here.
 #[derive(Clone)]
-pub(crate) struct Standing {
-    pub(crate) ingest: Option<hooklog_ingest::Standing>,
+pub(crate) struct ServiceStatus {
+    pub(crate) ingest: Option<hooklog_ingest::Status>,
     pub(crate) processor: Option<Progress>,
     pub(crate) conflicts: Conflicts,
     pub(crate) projector: Option<Projector>,
@@ -28,10 +28,10 @@ pub(crate) struct Standing {
     pub(super) began: Instant,
 }
 
-impl Standing {
+impl ServiceStatus {
     /// Of a process whose services begin now.
-    pub(super) fn beginning(broker: Option<Receiver<State>>) -> Standing {
-        Standing {
+    pub(super) fn beginning(broker: Option<Receiver<State>>) -> ServiceStatus {
+        ServiceStatus {
             ingest: None,
             processor: None,
             conflicts: Conflicts::default(),
@@ -50,10 +50,10 @@ impl Standing {
         views.into_iter().flatten().chain(self.others_not_ready()).collect()
     }
 
-    /// As [`Standing::not_ready`], without the views, which tell of themselves.
+    /// As [`ServiceStatus::not_ready`], without the views, which tell of themselves.
     pub(super) fn others_not_ready(&self) -> Vec<String> {
         let broker = self.broker.as_ref().and_then(|states| not_running(&states.borrow()));
-        let ingest = self.ingest.as_ref().and_then(hooklog_ingest::Standing::why_not);
+        let ingest = self.ingest.as_ref().and_then(hooklog_ingest::Status::why_not);
         let ingest = ingest.map(|why| format!("ingest: raw cannot be written to: {why}"));
         let processor = self.processor.as_ref().map(|progress| {
             let waiting = progress.waiting_for().map(|why| format!("processor: {why}"));
@@ -100,7 +100,7 @@ fn not_running(state: &State) -> Option<String> {
 
 /// What keeps a processor from being ready. On a cluster others may own all partitions: then `waited_long` is enough.
 fn not_processing(
-    all: &BTreeMap<Partition, task::Standing>,
+    all: &BTreeMap<Partition, task::PartitionProgress>,
     stopped: &BTreeMap<Partition, String>,
     waited_long: bool,
 ) -> Vec<String> {
@@ -117,7 +117,7 @@ fn not_processing(
 
 fn processor(progress: &Progress) -> Value {
     let stopped = progress.stopped_for();
-    let row = |(partition, at): (Partition, task::Standing)| {
+    let row = |(partition, at): (Partition, task::PartitionProgress)| {
         let row = json!({ "next": at.next, "restoring": at.restoring, "stopped": stopped.get(&partition), "folded": at.folded, "emitted": at.emitted });
         (partition.to_string(), row)
     };
@@ -142,9 +142,9 @@ mod tests {
     const A: Partition = Partition(0);
     const B: Partition = Partition(1);
 
-    fn at(restoring: bool) -> task::Standing {
+    fn at(restoring: bool) -> task::PartitionProgress {
         let (next, until) = (NextOffset(3), NextOffset(7));
-        task::Standing { next, until, end: None, restoring, folded: 0, emitted: 0 }
+        task::PartitionProgress { next, until, end: None, restoring, folded: 0, emitted: 0 }
     }
 
     fn reasons(all: &[(Partition, bool)], stopped: &[(Partition, &str)], waited_long: bool) -> Vec<String> {

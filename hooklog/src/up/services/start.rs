@@ -9,12 +9,12 @@ use hooklog_projector::Projector;
 use hooklog_schemas::ids::Span;
 use hooklog_store::Registry;
 use hooklog_task::Progress;
-use hooklog_task::pace::Pace;
+use hooklog_task::commit_policy::CommitPolicy;
 
 use super::{INGEST, Listeners, Services};
 use crate::settings::Settings;
+use crate::up::data_dirs::DataDirs;
 use crate::up::kafka::Cluster;
-use crate::up::place::Place;
 use crate::up::roles::Roles;
 use crate::{admin, listen};
 
@@ -28,7 +28,7 @@ impl Services {
         &mut self,
         roles: &Roles,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         cluster: &Cluster,
         topics: &Provisioned,
         sources: &[Source],
@@ -40,21 +40,21 @@ impl Services {
             let _ = admin::metrics()?;
         }
         if roles.processes() {
-            self.start_processor(settings, place, cluster, topics, &registry)?;
+            self.start_processor(settings, dirs, cluster, topics, &registry)?;
         }
         if let Some(listener) = listeners.ingest()? {
             let config = hooklog_ingest::Config {
                 sources: sources.to_vec(),
                 ..settings.ingest(cluster.connection.clone(), &topics.raw)
             };
-            let standing = hooklog_ingest::Standing::closed("Kafka has not answered yet");
+            let standing = hooklog_ingest::Status::closed("Kafka has not answered yet");
             self.standing.ingest = Some(standing.clone());
             let serve = hooklog_ingest::serve(listener, config, standing, self.stop.clone());
             self.spawn(INGEST, async { Ok(serve.await?) });
         }
         // Last, since it tells of the others.
         if roles.projects() {
-            self.start_projector(settings, place, cluster, topics, registry, listeners.query()?)?;
+            self.start_projector(settings, dirs, cluster, topics, registry, listeners.query()?)?;
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Services {
     fn start_processor(
         &mut self,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         cluster: &Cluster,
         topics: &Provisioned,
         registry: &Registry,
@@ -72,12 +72,12 @@ impl Services {
             connection: cluster.connection.clone(),
             topics: topics.clone(),
             window: Span::days(i64::from(settings.dedup_window_days)),
-            directory: place.processor()?.to_owned(),
-            instance: place.instance()?,
+            directory: dirs.processor()?.to_owned(),
+            instance: dirs.instance()?,
             // One a core: more would only make more and smaller transactions and batches.
             workers: cores,
             registry: registry.clone(),
-            pace: Pace::default(),
+            commit_policy: CommitPolicy::default(),
             conflicts: self.standing.conflicts.clone(),
         };
         let (progress, stop) = (Progress::of(processor::NAME), self.stop.clone());
@@ -89,7 +89,7 @@ impl Services {
     fn start_projector(
         &mut self,
         settings: &Settings,
-        place: &Place,
+        dirs: &DataDirs,
         cluster: &Cluster,
         topics: &Provisioned,
         registry: Registry,
@@ -100,7 +100,7 @@ impl Services {
         let projector = Projector::open(hooklog_projector::Config {
             connection: cluster.connection.clone(),
             events: topics.events.clone(),
-            dir: place.projector()?.to_owned(),
+            dir: dirs.projector()?.to_owned(),
             registry,
             rules: settings.rules.clone(),
         })?;
@@ -116,7 +116,7 @@ impl Services {
                 Ok(())
             });
         }
-        if let Some(directory) = place.publisher() {
+        if let Some(directory) = dirs.publisher() {
             let serve = admin::serve(directory.path(), self.standing.clone(), self.stop.clone())?;
             self.spawn("admin", serve);
         }

@@ -91,7 +91,7 @@ mod tests {
     use crate::broker::State;
     use crate::up::closed::Why;
     use crate::up::phases;
-    use crate::up::services::{Addresses, Standing};
+    use crate::up::services::{Addresses, ServiceStatus};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::sync::{Notify, watch};
@@ -104,7 +104,7 @@ mod tests {
     /// Ingest that ends, or panics, once `end` says so, and a processor that needs the broker for its end.
     fn ingest_and_processor(end: &Arc<Notify>, is_panic: bool, broker: &Arc<Notify>) -> Services {
         let (stop, addresses) = (CancellationToken::new(), Addresses { ingest: None, query: None });
-        let (running, standing) = (JoinSet::new(), Standing::beginning(None));
+        let (running, standing) = (JoinSet::new(), ServiceStatus::beginning(None));
         let mut services = Services { stop, running, names: Vec::new(), standing, addresses };
         let (end, broker) = (end.clone(), broker.clone());
         services.spawn(INGEST, async move {

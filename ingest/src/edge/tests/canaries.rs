@@ -11,7 +11,7 @@ use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::measure;
+use crate::metric_names;
 use crate::writer::Rejected;
 
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ async fn everything(body: &str) -> (String, String, String) {
     let (lines, _log) = listen(tracing::Level::TRACE);
     let recorder = PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
-    measure::describe();
+    metric_names::describe();
     let mut answers = String::new();
     for answer in [at(0, 0), Err(Rejected::Full)] {
         let stage = stage(limits());
@@ -88,7 +88,10 @@ async fn no_secret_signature_or_body_shows_in_logs_metrics_or_answers() {
         r#"{"id":["body0canary"]}"#,
     ] {
         let (log, metrics, answers) = everything(body).await;
-        assert!(log.contains("refused") && metrics.contains(measure::REQUESTS), "the nets are out:\n{log}\n{metrics}");
+        assert!(
+            log.contains("refused") && metrics.contains(metric_names::REQUESTS),
+            "the nets are out:\n{log}\n{metrics}"
+        );
         let v1 = signature(body.as_bytes()).split_once("v1=").unwrap().1.to_owned();
         for canary in ["canary0", "body0canary", &v1] {
             assert!(!(log.clone() + &metrics + &answers).contains(canary), "{canary} in\n{log}\n{metrics}\n{answers}");

@@ -15,7 +15,7 @@ use crate::fault::{self, Remedy, Scope};
 use crate::fold::Fold;
 use crate::transform::assignment::lock;
 use crate::transform::hanging;
-use crate::transform::owned::Owned;
+use crate::transform::partition_task::PartitionTask;
 use crate::transform::recovery::Recovery;
 
 /// How long a partition that came in may take until it can be sought in.
@@ -24,7 +24,7 @@ const SEEK: Duration = Duration::from_secs(30);
 const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// A store and what it says of itself: S, and up to where its outputs are verified.
-type Stores = BTreeMap<Partition, (Owned, (Partition, (NextOffset, Option<Verified>)))>;
+type Stores = BTreeMap<Partition, (PartitionTask, (Partition, (NextOffset, Option<Verified>)))>;
 
 impl<F: Fold> Worker<F> {
     /// The partitions to be restored now. One that comes from another worker of this process may still be open there: it
@@ -71,7 +71,7 @@ impl<F: Fold> Worker<F> {
                 }
                 Err(why) => {
                     drop(owned);
-                    self.halt(partition, why)?;
+                    self.stop_partition(partition, why)?;
                 }
             }
         }
@@ -93,13 +93,13 @@ impl<F: Fold> Worker<F> {
         }
         let mut stores = Stores::new();
         for (partition, opened) in all {
-            let read = |owned: Owned| {
+            let read = |owned: PartitionTask| {
                 let state = (partition, (owned.applied(), owned.verified()?));
                 Ok((owned, state))
             };
             match opened.and_then(read) {
                 Ok(store) => drop(stores.insert(partition, store)),
-                Err(why) => self.halt(partition, why)?,
+                Err(why) => self.stop_partition(partition, why)?,
             }
         }
         Ok(stores)
@@ -120,7 +120,7 @@ impl<F: Fold> Worker<F> {
     }
 
     /// Stops one partition, which must not be owned any more; the others go on. What concerns all ends the worker.
-    pub(super) fn halt(&mut self, partition: Partition, why: Error) -> Result<(), Error> {
+    pub(super) fn stop_partition(&mut self, partition: Partition, why: Error) -> Result<(), Error> {
         if fault::scope(&why) == Scope::Task {
             return Err(why);
         }
@@ -139,13 +139,13 @@ impl<F: Fold> Worker<F> {
     }
 
     /// A partition with a record that must not be folded leaves once what lies before that is committed.
-    pub(super) fn part_with_faulty(&mut self) -> Result<(), Error> {
+    pub(super) fn stop_faulted(&mut self) -> Result<(), Error> {
         let faulty = self.locked().take_faulty();
-        faulty.into_iter().try_for_each(|(partition, why)| self.halt(partition, why))
+        faulty.into_iter().try_for_each(|(partition, why)| self.stop_partition(partition, why))
     }
 
     /// Ends the task where none of its partitions runs any more: then there is nothing to go on with.
-    pub(super) fn standstill(&mut self) -> Result<(), Error> {
+    pub(super) fn fail_if_all_stopped(&mut self) -> Result<(), Error> {
         if !self.progress.is_all_stopped_for_good() {
             self.still_since = None;
             return Ok(());
@@ -170,7 +170,7 @@ impl<F: Fold> Worker<F> {
         loop {
             match self.consumer.seek(&self.config.input.name, partition.0, At::Offset(at.0), Duration::from_secs(5)) {
                 Ok(()) => return Ok(()),
-                Err(_) if self.stop.is_cancelled() => return Err(Error::ToldToStop),
+                Err(_) if self.stop.is_cancelled() => return Err(Error::Cancelled),
                 Err(_) if let Some((code, _)) = self.consumer.client().fatal_error() => {
                     return Err(Error::Consumer(KafkaError::MessageConsumptionFatal(code)));
                 }

@@ -9,15 +9,15 @@ use hooklog_store::Error as StoreError;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{OwnedByPartition, Session, Standing, Worker};
+use super::{BatchState, OwnedByPartition, Session, Worker};
 use crate::error::Error;
 use crate::fault;
 use crate::fold::Fold;
 use crate::input::Input;
-use crate::measure;
+use crate::metric_names;
 use crate::outcome::{self, Next, Stage};
 use crate::progress::Progress;
-use crate::transform::owned::Owned;
+use crate::transform::partition_task::PartitionTask;
 
 /// How often in a row a transaction may fail before that is more than bad luck.
 const OFTEN: u32 = 5;
@@ -143,7 +143,7 @@ impl Work {
             tracing::warn!(%failure, "the transaction could not be aborted; a new producer will end it");
             self.needs_renewal(Some(&failure));
         }
-        measure::ended(self.task, measure::ABORTED);
+        metric_names::ended(self.task, metric_names::ABORTED);
         self.verify = true;
         self.undone();
     }
@@ -151,12 +151,12 @@ impl Work {
     fn undone(&mut self) {
         self.open = None;
         self.rewind = true;
-        self.owned.values_mut().for_each(Owned::undo);
+        self.owned.values_mut().for_each(PartitionTask::undo);
     }
 
     /// Takes out what has a fault and nothing open.
     pub(super) fn take_faulty(&mut self) -> Vec<(Partition, Error)> {
-        let fault = |(partition, owned): (&Partition, &mut Owned)| Some((*partition, owned.take_fault()?));
+        let fault = |(partition, owned): (&Partition, &mut PartitionTask)| Some((*partition, owned.take_fault()?));
         let faulty: Vec<_> = self.owned.iter_mut().filter_map(fault).collect();
         // Their stores are closed by this.
         faulty.iter().for_each(|(partition, _)| drop(self.owned.remove(partition)));
@@ -194,27 +194,27 @@ pub(super) type Failed = (Stage, Failure);
 
 impl<F: Fold> Worker<F> {
     /// Commits the open transaction, then applies what it covered; or undoes it.
-    pub(super) fn commit(&mut self) -> Result<Standing, Error> {
+    pub(super) fn commit(&mut self) -> Result<BatchState, Error> {
         let began = Instant::now();
         match self.try_commit()? {
             Ok(()) => {
-                measure::committed(self.config.name, began.elapsed());
+                metric_names::committed(self.config.name, began.elapsed());
                 self.failed_in_a_row = 0;
                 self.note_committed();
                 let failed = self.locked().apply(&self.progress);
-                failed.into_iter().try_for_each(|(partition, why)| self.halt(partition, why))?;
+                failed.into_iter().try_for_each(|(partition, why)| self.stop_partition(partition, why))?;
                 self.settled()?;
-                Ok(Standing::AsPolled)
+                Ok(BatchState::AsPolled)
             }
             Err((stage, failure)) => {
                 self.undo(stage, &failure)?;
-                Ok(Standing::Undone)
+                Ok(BatchState::Undone)
             }
         }
     }
 
     fn note_committed(&mut self) {
-        let next = |owned: &Owned| Some((owned.partition(), owned.uncommitted()?));
+        let next = |owned: &PartitionTask| Some((owned.partition(), owned.uncommitted()?));
         let committed: Vec<_> = self.locked().owned.values().filter_map(next).collect();
         for (partition, next) in committed {
             self.refusals.committed(partition, next);
@@ -245,7 +245,7 @@ impl<F: Fold> Worker<F> {
     fn try_commit(&self) -> Result<Result<(), Failed>, Error> {
         let work = self.locked();
         let stamp = self.config.stamp(&*self.fold).to_string();
-        let next = |owned: &Owned| {
+        let next = |owned: &PartitionTask| {
             let next = owned.uncommitted()?;
             Some(Committed { partition: owned.partition(), next, metadata: stamp.clone() })
         };
@@ -264,7 +264,7 @@ impl<F: Fold> Worker<F> {
             let stage = if is_refused(&failure) { Stage::Before } else { Stage::Offsets };
             return Ok(Err((stage, failure)));
         }
-        let stage = || if work.session.is_spoiled() { Stage::Before } else { Stage::End };
+        let stage = || if work.session.delivery_failed() { Stage::Before } else { Stage::End };
         Ok(work.session.commit().map_err(|failure| (stage(), failure)))
     }
 
@@ -274,7 +274,7 @@ impl<F: Fold> Worker<F> {
         if self.consumer.assignment_lost() {
             return because(RDKafkaErrorCode::AssignmentLost, "the group took the partitions away");
         }
-        if work.session.is_spoiled() {
+        if work.session.delivery_failed() {
             return because(RDKafkaErrorCode::Inconsistent, "a record was not delivered");
         }
         None
@@ -302,7 +302,7 @@ impl<F: Fold> Worker<F> {
         match outcome::after(stage, failure.class) {
             Next::Abort => self.locked().abort(),
             Next::Renew => {
-                measure::ended(self.config.name, measure::UNKNOWN);
+                metric_names::ended(self.config.name, metric_names::UNKNOWN);
                 let mut work = self.locked();
                 work.undone();
                 work.needs_renewal(Some(failure));
@@ -323,7 +323,7 @@ impl<F: Fold> Worker<F> {
         tracing::warn!(id, "renewing the producer");
         self.progress.worker_waits(id, "it waits for a new producer from the transaction coordinator".to_owned());
         let session = Session::start(&self.config.connection, id, &self.config.output.name, &self.stop)?;
-        measure::renewed(self.config.name);
+        metric_names::renewed(self.config.name);
         let mut work = self.locked();
         work.session = session;
         work.verify = true;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use hooklog_log::committed::{self, Committed};
 use hooklog_log::connection::Isolation;
-use hooklog_log::ends;
 use hooklog_log::hanging::open_after;
 use hooklog_log::native::Failure;
-use hooklog_log::reader::{Reader, Span};
+use hooklog_log::reader::{OffsetRange, Reader};
+use hooklog_log::watermarks;
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition, header};
 use hooklog_store::{Emission, Verified};
 use rdkafka::message::{Message, OwnedMessage};
@@ -19,7 +19,7 @@ use super::transaction::{Failed, Work};
 use crate::error::Error;
 use crate::fold::Fold;
 use crate::input::Input;
-use crate::measure;
+use crate::metric_names;
 use crate::outcome::Stage;
 use crate::transform::recovery::Debt;
 use crate::transform::refusals::is_for_good;
@@ -61,10 +61,10 @@ impl<F: Fold> Worker<F> {
         }
         for (partition, verified) in verified {
             let noted = self.locked().owned.get(&partition).map_or(Ok(()), |owned| owned.set_verified(&verified));
-            measure::set(self.config.name, measure::VERIFIED_OFFSET, partition, verified.next.0);
+            metric_names::set(self.config.name, metric_names::VERIFIED_OFFSET, partition, verified.next.0);
             if let Err(error) = noted {
                 drop(self.locked().owned.remove(&partition));
-                self.halt(partition, error.into())?;
+                self.stop_partition(partition, error.into())?;
             }
         }
         Ok(())
@@ -98,7 +98,7 @@ impl<F: Fold> Worker<F> {
             return Ok(None);
         }
         let (connection, output) = (&config.connection, &config.output);
-        let ends = ends::all(connection, &output.name, output.partitions, Isolation::Uncommitted)?;
+        let ends = watermarks::all(connection, &output.name, output.partitions, Isolation::Uncommitted)?;
         if !open_after(connection, config.places(), LAST_LOOK, || true)?.is_empty() {
             return Ok(None);
         }
@@ -117,7 +117,7 @@ impl<F: Fold> Worker<F> {
             let (outputs, failed) = self.try_to_pay(debt, next)?;
             if outputs > 0 {
                 tracing::warn!(outputs, "outputs of acknowledged commits were lost, and are emitted again");
-                measure::reemitted(self.config.name, outputs);
+                metric_names::reemitted(self.config.name, outputs);
             }
             if let Some((stage, failure)) = failed {
                 let refused = self.locked().session.refused();
@@ -125,7 +125,7 @@ impl<F: Fold> Worker<F> {
                 if let Some((position, code)) = refused.into_iter().find(|(_, code)| is_for_good(*code)) {
                     drop(self.locked().owned.remove(&debt.partition));
                     let (partition, offset) = (debt.partition, position.offset);
-                    self.halt(partition, Error::Refused { partition, offset, code })?;
+                    self.stop_partition(partition, Error::Refused { partition, offset, code })?;
                 }
                 return Ok(false);
             }
@@ -157,7 +157,8 @@ impl<F: Fold> Worker<F> {
         let (Some(first), Some(to)) = (debt.owed.first(), debt.owed.last().and_then(ends)) else {
             return Ok(Vec::new());
         };
-        let span = Span { topic: self.config.input.name.clone(), partition: debt.partition, from: first.from, to };
+        let span =
+            OffsetRange { topic: self.config.input.name.clone(), partition: debt.partition, from: first.from, to };
         let mut reader = Reader::open(&self.config.connection, Isolation::Uncommitted, span)?;
         let (mut batches, mut stream_time, mut lost) = (debt.owed.iter().peekable(), Millis::MIN, Vec::new());
         let mut owed: &[(Offset, Partition)] = &[];

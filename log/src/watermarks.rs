@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The first offset that is still there, and one past the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Watermarks {
     /// The first offset that retention has left.
     pub earliest: NextOffset,
     /// One past the last record: up to the first open transaction ([`Isolation::Committed`]) or to the high watermark.
@@ -25,7 +25,12 @@ pub struct Ends {
 ///
 /// # Errors
 /// [`Error::Unreachable`] after [`ASK`], also where the partition does not exist.
-pub fn of(connection: &Connection, topic: &str, partition: Partition, isolation: Isolation) -> Result<Ends, Error> {
+pub fn of(
+    connection: &Connection,
+    topic: &str,
+    partition: Partition,
+    isolation: Isolation,
+) -> Result<Watermarks, Error> {
     Asker::new(connection, isolation)?.ask(topic, partition)
 }
 
@@ -33,7 +38,7 @@ pub fn of(connection: &Connection, topic: &str, partition: Partition, isolation:
 ///
 /// # Errors
 /// As [`of`].
-pub fn all(connection: &Connection, topic: &str, count: u32, isolation: Isolation) -> Result<Vec<Ends>, Error> {
+pub fn all(connection: &Connection, topic: &str, count: u32, isolation: Isolation) -> Result<Vec<Watermarks>, Error> {
     let mut asker = Asker::new(connection, isolation)?;
     (0..count.cast_signed()).map(|p| asker.ask(topic, Partition(p))).collect()
 }
@@ -51,11 +56,11 @@ impl<'c> Asker<'c> {
 
     /// A partition whose topic was just made, or whose leader just moved, has none for a moment: it is asked for again, by
     /// a new client, since one that knew the old leader may go on asking it.
-    fn ask(&mut self, topic: &str, partition: Partition) -> Result<Ends, Error> {
+    fn ask(&mut self, topic: &str, partition: Partition) -> Result<Watermarks, Error> {
         let deadline = Instant::now() + ASK;
         loop {
             match self.reader.fetch_watermarks(topic, partition.0, ASK) {
-                Ok((low, high)) => return Ok(Ends { earliest: NextOffset(low), end: NextOffset(high) }),
+                Ok((low, high)) => return Ok(Watermarks { earliest: NextOffset(low), end: NextOffset(high) }),
                 Err(error) if is_passing(&error) && Instant::now() < deadline => {
                     self.reader.poll(PAUSE);
                     self.reader = self.connection.reader(self.isolation)?;

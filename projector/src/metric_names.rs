@@ -103,7 +103,7 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub(crate) fn sample(&mut self, parts: &Parts) {
-        let live = parts.keeper.live();
+        let live = parts.generations.live();
         gauge!(GENERATION).set(live.number as f64);
         for partition in parts.partitions() {
             gauge!(RESTORING, PARTITION => partition.to_string()).set(flag(live.is_restoring(partition)));

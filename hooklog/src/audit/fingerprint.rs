@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// One record, shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Print {
+pub(super) struct Fingerprint {
     /// Of the event's id.
     pub(super) id: u64,
     /// Of the value.
@@ -24,7 +24,7 @@ pub(super) struct Print {
     pub(super) rest: u64,
 }
 
-impl Print {
+impl Fingerprint {
     pub(super) fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&self.id.to_be_bytes());
@@ -33,18 +33,18 @@ impl Print {
         bytes
     }
 
-    pub(super) fn of_bytes(bytes: &[u8; 32]) -> Print {
+    pub(super) fn of_bytes(bytes: &[u8; 32]) -> Fingerprint {
         let word = |at: usize| u64::from_be_bytes(*bytes[at..].first_chunk().expect("32 bytes"));
-        Print { id: word(0), value: *bytes[8..].first_chunk().expect("32 bytes"), rest: word(24) }
+        Fingerprint { id: word(0), value: *bytes[8..].first_chunk().expect("32 bytes"), rest: word(24) }
     }
 
     /// Whether the two are different events, not one that was altered.
-    pub(super) fn is_another(&self, other: &Print) -> bool {
+    pub(super) fn is_another(&self, other: &Fingerprint) -> bool {
         self.id != other.id && self.value != other.value
     }
 
     /// Which part is not as `expected`.
-    pub(super) fn difference(&self, expected: &Print) -> Option<&'static str> {
+    pub(super) fn difference(&self, expected: &Fingerprint) -> Option<&'static str> {
         if self.value != expected.value {
             Some("its value differs from raw's")
         } else if self.id != expected.id {
@@ -147,7 +147,7 @@ pub(super) enum Origin {
     Nowhere(&'static str),
 }
 
-/// What is hashed into [`Print::rest`].
+/// What is hashed into [`Fingerprint::rest`].
 #[derive(Hash)]
 struct Rest<'a> {
     key: &'a [u8],
@@ -158,7 +158,11 @@ struct Rest<'a> {
 
 /// A record of `raw`: its identity, the partition that its event belongs to, what it has to be like, and what the record
 /// says. `time` is its T'.
-pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -> (DedupKey, Partition, Print, Digest) {
+pub(super) fn expected<M: Message>(
+    message: &M,
+    time: Millis,
+    partitions: u32,
+) -> (DedupKey, Partition, Fingerprint, Digest) {
     let named = Named::of(message);
     let place =
         RawPosition { partition: Partition(message.partition()), offset: hooklog_schemas::Offset(message.offset()) };
@@ -172,12 +176,12 @@ pub(super) fn expected<M: Message>(message: &M, time: Millis, partitions: u32) -
     let identity = DedupKey::of(namespace.as_bytes(), message.key().unwrap_or(own_id.as_bytes()));
     let key = Subject::of(&event, namespace).to_string();
     let partition = partition_for(key.as_bytes(), partitions);
-    let print = Print {
+    let fingerprint = Fingerprint {
         id: hashed(event.id.as_bytes()),
         value: digest(value),
         rest: expected_rest(&named, &event, &key, partition, time),
     };
-    (identity, partition, print, content)
+    (identity, partition, fingerprint, content)
 }
 
 fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, key: &str, partition: Partition, time: Millis) -> u64 {
@@ -203,14 +207,14 @@ fn expected_rest(named: &Named<'_>, event: &Envelope<'_>, key: &str, partition: 
 }
 
 /// What an event is like.
-pub(super) fn found<M: Message>(message: &M, named: &Named<'_>) -> Print {
+pub(super) fn found<M: Message>(message: &M, named: &Named<'_>) -> Fingerprint {
     let rest = Rest {
         key: message.key().unwrap_or_default(),
         partition: message.partition(),
         time: message.timestamp().to_millis().unwrap_or(Millis::MIN.0),
         headers: named.values,
     };
-    Print {
+    Fingerprint {
         id: hashed(named.id.unwrap_or_default()),
         value: digest(message.payload().unwrap_or_default()),
         rest: hashed(&rest),

@@ -9,21 +9,21 @@ use crate::input::Input;
 
 /// Where a partition stands: up to where it is folded, applied or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     pub(super) partition: Partition,
     pub(super) next: NextOffset,
     /// M.
-    pub(super) clock: Millis,
+    pub(super) stream_time: Millis,
 }
 
 /// The records that follow on `at` in order and without a hole, and what is wrong with the one behind them, if anything
 /// is. What was folded already is passed over: a seek may give it again. `now` is the wall clock of this machine.
 pub(super) fn due<'m, M: Message + 'm>(
-    at: Place,
+    at: Cursor,
     messages: impl Iterator<Item = &'m M>,
     now: Millis,
 ) -> (Vec<Input<'m>>, Option<Error>) {
-    let Place { partition, mut next, mut clock } = at;
+    let Cursor { partition, mut next, mut stream_time } = at;
     let mut inputs = Vec::new();
     for message in messages {
         let found = Offset(message.offset());
@@ -33,12 +33,12 @@ pub(super) fn due<'m, M: Message + 'm>(
         if found > next.offset() {
             return (inputs, Some(Error::Gap { partition, expected: next, found }));
         }
-        let input = Input::read(message, clock);
+        let input = Input::read(message, stream_time);
         let ahead = Millis(input.time.0.saturating_sub(now.0));
         if ahead.0 > CLOCK_TOLERANCE_MS {
             return (inputs, Some(Error::BrokerClock { partition, offset: found, ahead }));
         }
-        (next, clock) = (found.next(), input.time);
+        (next, stream_time) = (found.next(), input.time);
         inputs.push(input);
     }
     (inputs, None)
@@ -60,7 +60,7 @@ mod tests {
     /// Offsets and times of what is due where partition 3 stands at 5 and its clock at NOW.
     #[track_caller]
     fn check(records: &[(i64, i64)], expected: &[(i64, i64)]) -> Option<Error> {
-        let at = Place { partition: Partition(3), next: NextOffset(5), clock: Millis(NOW) };
+        let at = Cursor { partition: Partition(3), next: NextOffset(5), stream_time: Millis(NOW) };
         let records: Vec<_> = records.iter().copied().map(record).collect();
         let (inputs, wrong) = due(at, records.iter(), Millis(NOW));
         let found: Vec<_> = inputs.iter().map(|input| (input.offset.0, input.time.0)).collect();
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_clock_of_ours_that_was_set_back_stops_what_the_log_knows_to_be_later() {
-        let at = Place { partition: Partition(3), next: NextOffset(5), clock: Millis(NOW) };
+        let at = Cursor { partition: Partition(3), next: NextOffset(5), stream_time: Millis(NOW) };
         let records = [record((5, 1))];
         let (inputs, wrong) = due(at, records.iter(), Millis(NOW - CLOCK_TOLERANCE_MS - 1));
         assert!(inputs.is_empty() && matches!(wrong, Some(Error::BrokerClock { .. })), "{wrong:?}");

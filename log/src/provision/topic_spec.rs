@@ -7,7 +7,7 @@ pub(super) type Setting = (&'static str, String);
 
 /// A topic as we would make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct TopicSpec {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) partitions: u32,
@@ -30,12 +30,12 @@ const SEGMENT: &str = "1073741824";
 
 /// All topics for a cluster that shows so many `brokers`. Three replicas are wanted where it can have them: an existing topic
 /// of a cluster of one broker keeps its one.
-pub(super) fn topics(needs: &Needs, brokers: usize) -> Vec<Wanted> {
+pub(super) fn topics(needs: &Needs, brokers: usize) -> Vec<TopicSpec> {
     let replication = match needs.replication {
         Replication::Of(replication) => replication,
         Replication::Three => u32::try_from(brokers).unwrap_or(3).clamp(1, 3),
     };
-    let topic = |name: String, role, partitions| Wanted {
+    let topic = |name: String, role, partitions| TopicSpec {
         settings: settings(role, replication),
         name,
         role,

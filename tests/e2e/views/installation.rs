@@ -80,7 +80,7 @@ impl Site {
     /// Where each partition ends for a reader of what is committed.
     pub(crate) fn ends(&self) -> Vec<i64> {
         let isolation = hooklog_log::connection::Isolation::Committed;
-        let ends = hooklog_log::ends::all(&self.connection, &self.events.name, self.events.partitions, isolation);
+        let ends = hooklog_log::watermarks::all(&self.connection, &self.events.name, self.events.partitions, isolation);
         ends.unwrap().iter().map(|ends| ends.end.0).collect()
     }
 

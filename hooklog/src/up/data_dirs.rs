@@ -20,22 +20,22 @@ const STRIPE: &str = "stripe";
 
 /// The directories of one process. Each service has one of its own, so that `process` and `project` can run beside each
 /// other, and `up` holds them all.
-pub(super) struct Place {
+pub(super) struct DataDirs {
     root: PathBuf,
     up: Option<DataDir>,
     processor: Option<DataDir>,
     projector: Option<DataDir>,
 }
 
-impl Place {
+impl DataDirs {
     /// Makes and locks what `roles` need.
-    pub(super) fn open(roles: &Roles, settings: &Settings) -> anyhow::Result<Place> {
+    pub(super) fn open(roles: &Roles, settings: &Settings) -> anyhow::Result<DataDirs> {
         let root = settings.data_dir.clone();
         let open = |wanted: bool, path: &Path| wanted.then(|| DataDir::open(path)).transpose();
         let up = open(roles.is_up(), &root)?;
         let processor = open(roles.processes(), &root.join("processor"))?;
         let projector = open(roles.projects(), &root.join("projector"))?;
-        Ok(Place { root, up, processor, projector })
+        Ok(DataDirs { root, up, processor, projector })
     }
 
     /// The data directory of `up`, which its own broker lives in.
@@ -56,7 +56,7 @@ impl Place {
         [&self.up, &self.processor, &self.projector].into_iter().flatten().map(DataDir::path).collect()
     }
 
-    /// Those of [`Place::directories`] whose disk is full.
+    /// Those of [`DataDirs::directories`] whose disk is full.
     pub(super) fn full_directories(&self) -> Vec<&Path> {
         self.directories().into_iter().filter(|directory| room::is_full(directory)).collect()
     }
@@ -105,7 +105,7 @@ impl Place {
         Ok(vec![Source::new(STRIPE, Namespace::default(), secrets)?])
     }
 
-    /// [`Place::keep_given_secret`], which no webhook waits for: on a full disk that is done by a later call.
+    /// [`DataDirs::keep_given_secret`], which no webhook waits for: on a full disk that is done by a later call.
     pub(super) fn keep_given_secret_if_there_is_room(&self) -> anyhow::Result<()> {
         unless_it_wants_room(self.keep_given_secret())
     }

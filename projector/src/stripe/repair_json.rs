@@ -4,7 +4,7 @@
 //! lose what the event says of a subscription.
 
 /// The same text with the replacement character for half a pair and null for a number that is out of range.
-pub fn mended(text: &str) -> String {
+pub fn repaired(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -74,8 +74,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(mended(text), expected);
-        Json::read(&mended(text)).unwrap();
+        assert_eq!(repaired(text), expected);
+        Json::read(&repaired(text)).unwrap();
     }
 
     #[test]
@@ -98,9 +98,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_text_is_it_ends_and_good_json_stays_as_it_is(text in any::<String>(), number in any::<f64>()) {
-            let _ = mended(&text);
+            let _ = repaired(&text);
             let good = serde_json::json!({"text": text, "number": number, "list": [text, 5]}).to_string();
-            prop_assert_eq!(mended(&good), good);
+            prop_assert_eq!(repaired(&good), good);
         }
     }
 }

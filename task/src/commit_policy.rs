@@ -7,24 +7,29 @@ use std::time::Duration;
 
 /// The limits of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct CommitPolicy {
     /// How long its first record waits when there is little to do.
     pub idle: Duration,
-    /// How long its first record waits in a crowd.
+    /// How long its first record waits under load.
     pub busy: Duration,
-    /// How many records make a crowd.
-    pub crowd: usize,
+    /// From how many records on there is load.
+    pub busy_threshold: usize,
     /// How many records it holds at most.
     pub records: usize,
 }
 
-impl Default for Pace {
+impl Default for CommitPolicy {
     fn default() -> Self {
-        Pace { idle: Duration::from_millis(15), busy: Duration::from_millis(100), crowd: 500, records: 20_000 }
+        CommitPolicy {
+            idle: Duration::from_millis(15),
+            busy: Duration::from_millis(100),
+            busy_threshold: 500,
+            records: 20_000,
+        }
     }
 }
 
-impl Pace {
+impl CommitPolicy {
     /// Whether to commit now. `waited` counts from the first record's folding.
     pub fn is_due(&self, records: usize, waited: Duration) -> bool {
         records > 0 && (records >= self.records || waited >= self.patience(records))
@@ -37,7 +42,7 @@ impl Pace {
 
     /// A transaction that has filled quickly is one of many: there is load, and more to come.
     fn patience(&self, records: usize) -> Duration {
-        if records >= self.crowd { self.busy } else { self.idle }
+        if records >= self.busy_threshold { self.busy } else { self.idle }
     }
 }
 
@@ -50,22 +55,22 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_record_waits_briefly_and_a_crowd_up_to_the_limit() {
-        let pace = Pace::default();
-        assert!(!pace.is_due(0, ms(9999)), "nothing to commit");
-        assert!(!pace.is_due(1, ms(14)));
-        assert!(pace.is_due(1, ms(15)));
-        assert!(!pace.is_due(500, ms(99)));
-        assert!(pace.is_due(500, ms(100)));
-        assert!(pace.is_due(20_000, ms(0)));
+    fn a_lone_record_waits_briefly_and_many_wait_up_to_the_limit() {
+        let commit_policy = CommitPolicy::default();
+        assert!(!commit_policy.is_due(0, ms(9999)), "nothing to commit");
+        assert!(!commit_policy.is_due(1, ms(14)));
+        assert!(commit_policy.is_due(1, ms(15)));
+        assert!(!commit_policy.is_due(500, ms(99)));
+        assert!(commit_policy.is_due(500, ms(100)));
+        assert!(commit_policy.is_due(20_000, ms(0)));
     }
 
     #[test]
     fn polling_never_outwaits_an_open_transaction() {
-        let pace = Pace::default();
-        assert_eq!(pace.poll(0, ms(0), ms(500)), ms(500));
-        assert_eq!(pace.poll(3, ms(4), ms(500)), ms(11));
-        assert_eq!(pace.poll(3, ms(40), ms(500)), ms(0));
-        assert_eq!(pace.poll(500, ms(40), ms(500)), ms(60));
+        let commit_policy = CommitPolicy::default();
+        assert_eq!(commit_policy.poll(0, ms(0), ms(500)), ms(500));
+        assert_eq!(commit_policy.poll(3, ms(4), ms(500)), ms(11));
+        assert_eq!(commit_policy.poll(3, ms(40), ms(500)), ms(0));
+        assert_eq!(commit_policy.poll(500, ms(40), ms(500)), ms(60));
     }
 }

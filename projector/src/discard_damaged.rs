@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
 use crate::generations::Generation;
-use crate::measure;
+use crate::metric_names;
 use crate::projector::Parts;
 
 /// So often in the life of a process; after that it is not chance.
@@ -13,7 +13,7 @@ const AT_MOST: u32 = 3;
 
 /// How often it was done.
 #[derive(Debug, Default)]
-pub(crate) struct Mended(AtomicU32);
+pub(crate) struct Discarded(AtomicU32);
 
 impl Parts {
     /// Takes note of what went wrong while `generation` was read: if its data are bad, the reader is told to replace it.
@@ -25,13 +25,13 @@ impl Parts {
     }
 
     /// Replaces the live generation, if it is still that one.
-    pub(crate) fn mend(&self, number: u64, error: &Error) -> Result<(), Error> {
-        let times = self.mended.0.fetch_add(1, Ordering::Relaxed) + 1;
+    pub(crate) fn discard_damaged(&self, number: u64, error: &Error) -> Result<(), Error> {
+        let times = self.discarded.0.fetch_add(1, Ordering::Relaxed) + 1;
         if times > AT_MOST {
             return Err(Error::Failing { times, last: error.to_string() });
         }
-        metrics::counter!(measure::DAMAGED).increment(1);
+        metrics::counter!(metric_names::DAMAGED).increment(1);
         tracing::error!(generation = number, %error, "the views are damaged; they are built anew from the log, under the rules that they had, and answer 503 until then");
-        self.keeper.renew(number)
+        self.generations.renew(number)
     }
 }

@@ -4,9 +4,9 @@ use hooklog_log::partition_for;
 use hooklog_schemas::Partition;
 use hooklog_store::store::Snapshot;
 
-use super::ask::Asked;
+use super::params::Asked;
 use super::problem::Problem;
-use super::shape::{AccessAnswer, Basis, PageAnswer, SubscriptionAnswer, moment};
+use super::responses::{AccessAnswer, Basis, PageAnswer, SubscriptionAnswer, moment};
 use crate::answer::{Access, Grant};
 use crate::error::Error;
 use crate::fold::customer::Customer;

@@ -10,12 +10,12 @@ const ENOUGH: u64 = 256 * 1024;
 
 /// Where its two logs stood when it was started.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct BrokerLog {
     server: (PathBuf, u64),
     console: (PathBuf, u64),
 }
 
-impl Said {
+impl BrokerLog {
     pub(super) fn from_now_on(layout: &Layout) -> Self {
         let here = |path: PathBuf| {
             let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_last_error_since_the_start_is_the_reason() {
         let (_dir, layout) = with_logs("12:00 ERROR of yesterday\n", "");
-        let said = Said::from_now_on(&layout);
+        let said = BrokerLog::from_now_on(&layout);
         append(&layout.server_log(), "12:01 INFO a\n12:02 ERROR disk is gone\n12:03 INFO bye\n");
         assert_eq!(said.why(None), "12:02 ERROR disk is gone");
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn java_itself_is_heard_where_kafka_said_nothing() {
         let (_dir, layout) = with_logs("12:00 ERROR of yesterday\n", "old\n");
-        let said = Said::from_now_on(&layout);
+        let said = BrokerLog::from_now_on(&layout);
         append(&layout.console_log(), "Unrecognized VM option\n\n");
         assert_eq!(said.why(None), "Unrecognized VM option");
     }
@@ -119,14 +119,14 @@ mod tests {
     fn a_kill_leaves_only_what_the_kernel_says() {
         let (_dir, layout) = with_logs("12:00 ERROR of yesterday\n", "old\n");
         let status = std::process::Command::new("sh").args(["-c", "kill -9 $$"]).status().unwrap();
-        assert!(Said::from_now_on(&layout).why(Some(status)).contains("signal: 9"));
-        assert!(Said::from_now_on(&layout).why(None).contains("killed"));
+        assert!(BrokerLog::from_now_on(&layout).why(Some(status)).contains("signal: 9"));
+        assert!(BrokerLog::from_now_on(&layout).why(None).contains("killed"));
     }
 
     #[test]
     fn a_log_that_was_rolled_over_is_read_from_its_beginning() {
         let (_dir, layout) = with_logs("a long line of before\n", "");
-        let said = Said::from_now_on(&layout);
+        let said = BrokerLog::from_now_on(&layout);
         fs::write(layout.server_log(), "1 ERROR new\n").unwrap();
         assert_eq!(said.why(None), "1 ERROR new");
     }

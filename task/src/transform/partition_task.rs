@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
-use hooklog_store::{Applied, Emission, Error as StoreError, LastRecord, Source, Store, Verified};
+use hooklog_store::{Applied, Emission, Error as StoreError, LastRecord, Store, TopicPartition, Verified};
 
-use super::due::Place;
+use super::contiguous::Cursor;
 use crate::error::Error;
 use crate::fold::{Effects, Fold, Suspect, step};
 use crate::input::Input;
 use crate::overlay::Overlay;
 
-pub(super) struct Owned {
-    source: Source,
+pub(super) struct PartitionTask {
+    source: TopicPartition,
     store: Store,
     applied: Applied,
     /// Up to where records are folded, applied or not.
@@ -28,12 +28,12 @@ pub(super) struct Owned {
     is_compared: bool,
 }
 
-impl Owned {
-    pub(super) fn new(source: Source, store: Store) -> Result<Owned, StoreError> {
+impl PartitionTask {
+    pub(super) fn new(source: TopicPartition, store: Store) -> Result<PartitionTask, StoreError> {
         let applied = store.applied(&source)?;
         let (overlay, outputs, suspects) = (Overlay::default(), Vec::new(), Vec::new());
         let (folded, fault, dropped_at, is_compared) = (applied, None, None, false);
-        Ok(Owned { source, store, applied, folded, overlay, outputs, suspects, fault, dropped_at, is_compared })
+        Ok(PartitionTask { source, store, applied, folded, overlay, outputs, suspects, fault, dropped_at, is_compared })
     }
 
     pub(super) fn partition(&self) -> Partition {
@@ -65,13 +65,14 @@ impl Owned {
     }
 
     /// Time as this partition tells it.
-    pub(super) fn clock(&self) -> Millis {
-        self.folded.clock
+    pub(super) fn stream_time(&self) -> Millis {
+        self.folded.stream_time
     }
 
     /// What the next record has to follow on; nothing where none may follow.
-    pub(super) fn place(&self) -> Option<Place> {
-        let place = Place { partition: self.partition(), next: self.folded.next, clock: self.folded.clock };
+    pub(super) fn place(&self) -> Option<Cursor> {
+        let place =
+            Cursor { partition: self.partition(), next: self.folded.next, stream_time: self.folded.stream_time };
         self.fault.is_none().then_some(place)
     }
 
@@ -97,7 +98,7 @@ impl Owned {
         Ok(effects)
     }
 
-    /// The suspects of a transaction that is committed. Those of one that is rolled forward are dropped by [`Owned::apply`].
+    /// The suspects of a transaction that is committed. Those of one that is rolled forward are dropped by [`PartitionTask::apply`].
     pub(super) fn take_suspects(&mut self) -> Vec<Suspect> {
         std::mem::take(&mut self.suspects)
     }
@@ -106,7 +107,7 @@ impl Owned {
     /// many they emitted.
     pub(super) fn apply(&mut self) -> Result<(u64, u64), StoreError> {
         let outputs = std::mem::take(&mut self.outputs);
-        let emission = Emission { from: self.applied.next, stream_time: self.applied.clock, outputs };
+        let emission = Emission { from: self.applied.next, stream_time: self.applied.stream_time, outputs };
         self.store.apply_emitting(self.overlay.writes(), (&self.source, self.folded), Some(&emission))?;
         let records = (self.folded.next.0 - self.applied.next.0).unsigned_abs();
         self.applied = self.folded;
@@ -156,7 +157,7 @@ impl Owned {
             return Ok(());
         }
         self.dropped_at = Some(now);
-        let dropped = self.store.drop_expired(self.applied.clock)?;
+        let dropped = self.store.drop_expired(self.applied.stream_time)?;
         if dropped > 0 {
             tracing::info!(partition = self.partition().0, dropped, "buckets past the window were dropped");
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::generation::Generation;
 use super::manifest::{self, Manifest};
 use super::place::{Place, kept_rules};
-use super::plan::Plan;
+use super::plan::GenerationSet;
 use super::rules_file::{self, OnDisk};
 use crate::error::Error;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 const LAST_QUESTIONS: Duration = Duration::from_secs(2);
 
 /// All generations of a data directory.
-pub struct Keeper {
+pub struct Generations {
     place: Place,
     manifest: Mutex<Manifest>,
     live: RwLock<Arc<Generation>>,
@@ -22,7 +22,7 @@ pub struct Keeper {
     previous: Mutex<Option<Arc<Generation>>>,
 }
 
-impl Keeper {
+impl Generations {
     /// Opens the live generation, or makes the first one. A build that was going on when the process ended is discarded. A
     /// live generation that is damaged, or folded by another version, is replaced by an empty one under the same rules.
     ///
@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// Which generations there are.
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self) -> GenerationSet {
         self.manifest().plan
     }
 
@@ -68,7 +68,7 @@ impl Keeper {
     /// Makes an empty generation under the rules that are on disk now.
     ///
     /// # Errors
-    /// [`Error::Building`] where one is being built already; otherwise as [`Keeper::open`].
+    /// [`Error::Building`] where one is being built already; otherwise as [`Generations::open`].
     pub fn begin(&self) -> Result<Arc<Generation>, Error> {
         // Before anything is on disk: refused rules must leave nothing behind.
         let rules = self.place.load_rules()?;
@@ -93,13 +93,16 @@ impl Keeper {
     /// lost, so none of them may ever answer again.
     ///
     /// # Errors
-    /// As [`Keeper::renew`].
+    /// As [`Generations::renew`].
     pub fn begin_anew(&self) -> Result<(), Error> {
         self.replace_live(|_, plan| Some(plan.begin_anew()))
     }
 
     /// Where a question still reads from what is replaced, its directory stays until the next start.
-    fn replace_live(&self, decide: impl FnOnce(&Generation, Plan) -> Option<Plan>) -> Result<(), Error> {
+    fn replace_live(
+        &self,
+        decide: impl FnOnce(&Generation, GenerationSet) -> Option<GenerationSet>,
+    ) -> Result<(), Error> {
         let mut manifest = self.manifest();
         let live = self.live();
         let Some(plan) = decide(&live, manifest.plan) else { return Ok(()) };
@@ -110,9 +113,9 @@ impl Keeper {
         let renewed = Arc::new(self.place.make(plan.live(), rules)?);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         drop(manifest);
-        let_go(live);
+        wait_for_readers(live);
         let unwanted = plan.previous().is_none().then(|| self.previous().take()).flatten();
-        unwanted.into_iter().for_each(let_go);
+        unwanted.into_iter().for_each(wait_for_readers);
         self.tidy();
         Ok(())
     }
@@ -160,7 +163,7 @@ impl Keeper {
 }
 
 /// Waits until the questions of a moment ago are answered; there are no new ones.
-fn let_go(generation: Arc<Generation>) {
+fn wait_for_readers(generation: Arc<Generation>) {
     let deadline = Instant::now() + LAST_QUESTIONS;
     while Arc::strong_count(&generation) > 1 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
@@ -200,7 +203,7 @@ fn replace(place: &Place, manifest: &Manifest, error: &Error) -> Result<(Manifes
     Ok((manifest, place.make(plan.live(), rules)?))
 }
 
-fn sweep(place: &Place, plan: &Plan) -> Result<(), Error> {
+fn sweep(place: &Place, plan: &GenerationSet) -> Result<(), Error> {
     for number in manifest::on_disk(&place.dir)? {
         if !plan.needs(number) {
             tracing::info!(generation = number, "dropping a generation that is not needed any more");

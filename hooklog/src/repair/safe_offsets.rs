@@ -17,7 +17,7 @@ pub(crate) struct LostRaw {
 impl Group {
     /// Gives the group the offsets at which nothing is doubled and nothing lost. Where `raw` itself has lost records, writes
     /// nothing and says where.
-    pub(crate) fn straighten(&self) -> Result<Result<(), Vec<LostRaw>>> {
+    pub(crate) fn repair_safe_offsets(&self) -> Result<Result<(), Vec<LostRaw>>> {
         let rows = self.rows(None)?;
         let lost: Vec<LostRaw> = rows.iter().filter(|row| row.mended.case.is_loss_of_raw()).map(lost).collect();
         if !lost.is_empty() {

@@ -17,7 +17,7 @@ pub const PAST_DUE: &str = "past_due";
 
 /// What is remembered of `past_due`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overdue {
+pub struct PastDue {
     /// The newest second in which any other status was told.
     pub other: Option<i64>,
     /// The newest transition into `past_due`.
@@ -26,7 +26,7 @@ pub struct Overdue {
     pub seen: Vec<Moment>,
 }
 
-impl Overdue {
+impl PastDue {
     /// Takes in that an event told `status` and, if it said so, from which one it came.
     pub fn absorb(&mut self, moment: &Moment, status: &str, came_from: Option<&str>) {
         if status != PAST_DUE {
@@ -73,8 +73,8 @@ mod tests {
 
     type Event = (i64, &'static str, Option<&'static str>);
 
-    fn fold(events: impl IntoIterator<Item = Event>) -> Overdue {
-        let mut state = Overdue::default();
+    fn fold(events: impl IntoIterator<Item = Event>) -> PastDue {
+        let mut state = PastDue::default();
         for (second, status, from) in events {
             state.absorb(&Moment { second, id: format!("evt_{second}_{status}") }, status, from);
         }
@@ -134,7 +134,7 @@ mod tests {
                 ("active", Some("past_due"))])), 1..100),
         ) {
             let events: Vec<Event> = events.iter().map(|(second, (status, from))| (*second, *status, *from)).collect();
-            let mut state = Overdue::default();
+            let mut state = PastDue::default();
             for (nth, (second, status, from)) in events.iter().enumerate() {
                 state.absorb(&Moment { second: *second, id: format!("evt_{nth}") }, status, *from);
                 prop_assert_eq!(state.since().map(|moment| moment.second), naive(&events[..=nth]), "{:?}", &events[..=nth]);
