@@ -109,7 +109,7 @@ pub(crate) fn examine(scope: &Scope, tell: &mut dyn FnMut(Finding)) -> Result<Co
         let mut push = |one: Lacking| lacking.push(one.to_row());
         let strays = match_up(&extent, judged, events.sorted()?, &mut tally, &mut push)?;
         let lacking = lacking.sorted()?.map(|row| row.map(|row| Lacking::of_row(&row)));
-        tally.missing(&extent, lacking, &strays)?;
+        tally.missing(&extent, lacking, &strays, &scope.windows(partition))?;
         tally.counts.in_flight += u64::try_from(before.ends.end.0 - extent.until.0).unwrap_or(0);
     }
     bar.finish_and_clear();

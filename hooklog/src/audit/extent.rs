@@ -85,7 +85,13 @@ fn believed(subject: &Scope, facts: &[Facts]) -> Result<Vec<Option<NextOffset>>>
     let outputs = match unknown.is_empty() {
         true => Some(hooklog_task::transform::Outputs::default()),
         false => {
-            match highest_positions(&subject.connection, &subject.topics.events, &subject.topics.raw.id.0, &unknown) {
+            match highest_positions(
+                &subject.connection,
+                &subject.topics.events,
+                &subject.topics.raw.id.0,
+                &unknown,
+                &BTreeMap::new(),
+            ) {
                 Err(error) if visible(subject, Duration::ZERO)?.held.is_empty() => return Err(error.into()),
                 outputs => outputs.ok(),
             }

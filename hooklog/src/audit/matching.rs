@@ -4,7 +4,7 @@
 use std::io;
 use std::iter::Peekable;
 
-use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition};
+use hooklog_schemas::{DedupKey, Millis, NextOffset, Offset, Partition, RawPosition};
 
 use super::counts::Counts;
 use super::fingerprint::Fingerprint;
@@ -14,6 +14,7 @@ use super::window::Verdict;
 /// A record of `raw` and what the window says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
+    pub(super) identity: DedupKey,
     pub(super) offset: Offset,
     pub(super) verdict: Verdict,
     /// T'.
@@ -37,6 +38,9 @@ pub(super) struct Event {
     pub(super) out_of_order: bool,
     /// It repeats an event whose record `raw` has lost.
     pub(super) again: bool,
+    /// Whose event it is, as it says itself, and its own time.
+    pub(super) identity: DedupKey,
+    pub(super) time: Millis,
     pub(super) fingerprint: Fingerprint,
 }
 
@@ -119,7 +123,7 @@ pub(super) fn match_up(
     tally: &mut Tally<'_>,
     lacking: &mut dyn FnMut(Lacking) -> io::Result<()>,
 ) -> io::Result<Strays> {
-    let (mut events, mut strays) = (events.peekable(), Strays::new());
+    let (mut events, mut strays) = (events.peekable(), Strays::default());
     let mut emitted = Emitted::after(extent.from);
     for record in judged {
         let record = record?;
@@ -156,7 +160,7 @@ enum Own {
 impl Judged {
     fn lacking(&self) -> Lacking {
         let is_expired = self.verdict == Verdict::Expired;
-        Lacking { offset: self.offset, time: self.time, is_expired, id: self.fingerprint.id }
+        Lacking { identity: self.identity, offset: self.offset, time: self.time, is_expired }
     }
 }
 
@@ -250,7 +254,9 @@ fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>, strays: &mut
         return;
     }
     // The record was taken in after N was looked at: the next audit judges it.
+    // Or `raw` lost the one that it names, and grows beyond that place only now.
     if (extent.until.offset()..extent.committed.offset()).contains(&named) {
+        strays.note(event);
         return;
     }
     tally.counts.events += 1;
@@ -258,6 +264,7 @@ fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>, strays: &mut
         stray(extent, event, "it names an offset beyond the end of raw", tally, strays);
     } else if named >= extent.committed.offset() {
         tally.about(extent, Kind::Torn, event, "it is visible, and its offset is not committed");
+        strays.note(event);
     } else {
         stray(extent, event, "it names an offset at which raw has no record", tally, strays);
     }
@@ -266,7 +273,7 @@ fn unmatched(extent: &Extent, event: &Event, tally: &mut Tally<'_>, strays: &mut
 /// An event that names a record which is not its own.
 fn stray(extent: &Extent, event: &Event, what: &'static str, tally: &mut Tally<'_>, strays: &mut Strays) {
     tally.about(extent, Kind::Foreign, event, what);
-    strays.insert(event.fingerprint.id);
+    strays.note(event);
 }
 
 /// Which records have their event: a bit each.

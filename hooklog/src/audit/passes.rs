@@ -64,7 +64,7 @@ pub(super) fn events(
             let named = Named::of(&message);
             match named.origin(&scope.topics.raw.id.0, scope.former()) {
                 Origin::Record(position) => match event(&message, &named, position, &mut order) {
-                    Some((of, event)) => events.take(of, event, &named, &message)?,
+                    Some((of, event)) => events.take(of, event, &named)?,
                     None => foreign(&message, "it names a partition that raw does not have", tally),
                 },
                 Origin::Former => tally.counts.unjudged += 1,
@@ -76,15 +76,14 @@ pub(super) fn events(
 }
 
 impl Events {
-    fn take(&mut self, of: usize, event: Event, named: &Named<'_>, message: &BorrowedMessage<'_>) -> Result<()> {
+    fn take(&mut self, of: usize, event: Event, named: &Named<'_>) -> Result<()> {
         if !named.repaired {
             self.shown.note(event.partition, of, event.record);
         }
         let into = &mut self.of_each[of];
         into.events.push(event.to_row())?;
         if let Some((cut, sorter)) = &mut into.cut {
-            let (Event { record, partition, offset, .. }, identity) = (event, named.identity());
-            let time = message.timestamp().to_millis().map_or(Millis::MIN, Millis);
+            let Event { record, partition, offset, identity, time, .. } = event;
             let emitted = Emitted { identity, record, partition, offset, time };
             if cut.concerns(&emitted) {
                 sorter.push(emitted.to_row())?;
@@ -161,8 +160,10 @@ fn event(
         order[of] = order[of].max(position.offset);
     }
     let (partition, offset) = (Partition(message.partition()), Offset(message.offset()));
-    let fingerprint = fingerprint::found(message, named);
-    Some((of, Event { record: position.offset, partition, offset, out_of_order, again: false, fingerprint }))
+    let (fingerprint, identity) = (fingerprint::found(message, named), named.identity());
+    let time = message.timestamp().to_millis().map_or(Millis::MIN, Millis);
+    let record = position.offset;
+    Some((of, Event { record, partition, offset, out_of_order, again: false, identity, time, fingerprint }))
 }
 
 /// The records of one partition of `raw` with the window's verdict on each, by offset.
@@ -186,7 +187,7 @@ pub(super) fn judged(
         if let Some(first) = conflicts.judge(verdict, content) {
             conflict(extent, offset, first, tally);
         }
-        sorter.push(Judged { offset, verdict, time, hidden, fingerprint }.to_row())?;
+        sorter.push(Judged { identity, offset, verdict, time, hidden, fingerprint }.to_row())?;
     }
     Ok(sorter.sorted()?.map(|row| row.map(|row| Judged::of_row(&row))))
 }

@@ -10,11 +10,11 @@ use super::matching::{Event, Judged};
 use super::window::Verdict;
 
 pub(super) const RAW: usize = 89;
-pub(super) const JUDGED: usize = 58;
-pub(super) const EVENT: usize = 53;
+pub(super) const JUDGED: usize = 74;
+pub(super) const EVENT: usize = 77;
 pub(super) const EMITTED: usize = 44;
 pub(super) const PLACE: usize = 20;
-pub(super) const LACKING: usize = 25;
+pub(super) const LACKING: usize = 33;
 
 /// A record of `raw` before it is judged; sorts by identity, then by offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl Judged {
         let out = put(out, of.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
         let out = put(out, [u8::from(self.hidden)]);
-        put(out, self.fingerprint.to_bytes());
+        let out = put(out, self.fingerprint.to_bytes());
+        put(out, self.identity.0);
         row
     }
 
@@ -82,7 +83,8 @@ impl Judged {
         let (of, rest) = number(rest);
         let (time, rest) = number(rest);
         let ([hidden], rest) = take(rest);
-        let (fingerprint, _) = take(rest);
+        let (fingerprint, rest) = take(rest);
+        let (identity, _) = take(rest);
         let verdict = match word {
             0 => Verdict::First,
             1 => Verdict::Expired,
@@ -90,7 +92,14 @@ impl Judged {
             _ => Verdict::Repeat { of: Offset(of) },
         };
         let (offset, time, hidden) = (Offset(offset), Millis(time), hidden == 1);
-        Self { offset, verdict, time, hidden, fingerprint: Fingerprint::of_bytes(&fingerprint) }
+        Self {
+            identity: DedupKey(identity),
+            offset,
+            verdict,
+            time,
+            hidden,
+            fingerprint: Fingerprint::of_bytes(&fingerprint),
+        }
     }
 }
 
@@ -101,7 +110,7 @@ impl Lacking {
         let out = put(&mut row, self.offset.0.to_be_bytes());
         let out = put(out, self.time.0.to_be_bytes());
         let out = put(out, [u8::from(self.is_expired)]);
-        put(out, self.id.to_be_bytes());
+        put(out, self.identity.0);
         row
     }
 
@@ -109,8 +118,9 @@ impl Lacking {
         let (offset, rest) = number(row);
         let (time, rest) = number(rest);
         let ([is_expired], rest) = take(rest);
-        let (id, _) = take(rest);
-        Self { offset: Offset(offset), time: Millis(time), is_expired: is_expired == 1, id: u64::from_be_bytes(id) }
+        let (identity, _) = take(rest);
+        let (identity, is_expired) = (DedupKey(identity), is_expired == 1);
+        Self { identity, offset: Offset(offset), time: Millis(time), is_expired }
     }
 }
 
@@ -122,7 +132,9 @@ impl Event {
         let out = put(out, self.partition.0.to_be_bytes());
         let out = put(out, self.offset.0.to_be_bytes());
         let out = put(out, [u8::from(self.out_of_order)]);
-        put(out, self.fingerprint.to_bytes());
+        let out = put(out, self.fingerprint.to_bytes());
+        let out = put(out, self.identity.0);
+        put(out, self.time.0.to_be_bytes());
         row
     }
 
@@ -131,13 +143,17 @@ impl Event {
         let (partition, rest) = take(rest);
         let (offset, rest) = number(rest);
         let ([out_of_order], rest) = take(rest);
-        let (fingerprint, _) = take(rest);
+        let (fingerprint, rest) = take(rest);
+        let (identity, rest) = take(rest);
+        let (time, _) = number(rest);
         Self {
             record: Offset(record),
             partition: Partition(i32::from_be_bytes(partition)),
             offset: Offset(offset),
             out_of_order: out_of_order == 1,
             again: false,
+            identity: DedupKey(identity),
+            time: Millis(time),
             fingerprint: Fingerprint::of_bytes(&fingerprint),
         }
     }
@@ -229,12 +245,12 @@ mod tests {
             let unjudged = Unjudged { identity, offset, time, hidden, fingerprint, content };
             prop_assert_eq!(Unjudged::of_row(&unjudged.to_row()), unjudged);
             let verdict = [Verdict::First, Verdict::Expired, Verdict::Repeat { of }, Verdict::Unsure][word];
-            let judged = Judged { offset, verdict, time, hidden, fingerprint };
+            let judged = Judged { identity, offset, verdict, time, hidden, fingerprint };
             prop_assert_eq!(Judged::of_row(&judged.to_row()), judged);
             let partition = Partition(partition);
-            let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, fingerprint };
+            let event = Event { record: of, partition, offset, out_of_order: word == 1, again: false, identity, time, fingerprint };
             prop_assert_eq!(Event::of_row(&event.to_row()), event);
-            let lacking = Lacking { offset, time, is_expired: word == 1, id: n };
+            let lacking = Lacking { identity, offset, time, is_expired: word == 1 };
             prop_assert_eq!(Lacking::of_row(&lacking.to_row()), lacking);
             let emitted = Emitted { identity, record: of, partition, offset, time };
             prop_assert_eq!(Emitted::of_row(&emitted.to_row()), emitted);
@@ -243,7 +259,7 @@ mod tests {
 
         #[test]
         fn rows_sort_as_their_offsets_do(a in 0..i64::MAX, b in 0..i64::MAX) {
-            let row = |offset| Judged { offset: Offset(offset), verdict: Verdict::First, time: Millis(0), hidden: false, fingerprint: fingerprint(0) }.to_row();
+            let row = |offset| Judged { identity: DedupKey([0; 16]), offset: Offset(offset), verdict: Verdict::First, time: Millis(0), hidden: false, fingerprint: fingerprint(0) }.to_row();
             prop_assert_eq!(row(a).cmp(&row(b)), a.cmp(&b));
         }
     }

@@ -26,9 +26,18 @@ fn fingerprint(identity: u8, offset: i64) -> Fingerprint {
 
 /// The event of the record at `record`, standing at `offset` of `events`.
 fn event(raw: &[Raw], record: i64, offset: i64) -> Event {
-    let identity = usize::try_from(record).ok().and_then(|n| raw.get(n)).map_or(0, |(identity, _)| *identity);
+    let (identity, time) = usize::try_from(record).ok().and_then(|n| raw.get(n)).copied().unwrap_or((0, 0));
     let (partition, fingerprint) = (Partition(0), fingerprint(identity, record));
-    Event { record: Offset(record), partition, offset: Offset(offset), out_of_order: false, again: false, fingerprint }
+    Event {
+        record: Offset(record),
+        partition,
+        offset: Offset(offset),
+        out_of_order: false,
+        again: false,
+        identity: DedupKey([identity; 16]),
+        time: Millis(time),
+        fingerprint,
+    }
 }
 
 fn extent(raw: &[Raw]) -> Extent {
@@ -57,7 +66,7 @@ fn matched(extent: &Extent, judged: Vec<Judged>, events: &[Event]) -> (Counts, V
         Ok(())
     };
     let strays = match_up(extent, judged.into_iter().map(Ok), events, &mut tally, &mut push).unwrap();
-    tally.missing(extent, lacking.into_iter(), &strays).unwrap();
+    tally.missing(extent, lacking.into_iter(), &strays, &Stretches::always(WINDOW)).unwrap();
     let counts = tally.counts.judged();
     let damage: u64 = counts.damage().iter().map(|(_, count, _)| count).sum();
     assert_eq!(damage, u64::try_from(findings.len()).unwrap(), "what is counted is told");
@@ -76,6 +85,7 @@ fn judged(extent: &Extent, raw: &[Raw], windows: Stretches) -> Vec<Judged> {
         .map(|(id, offset, time)| {
             let verdict = window.judge(DedupKey([id; 16]), Offset(offset), Millis(time));
             Judged {
+                identity: DedupKey([id; 16]),
                 offset: Offset(offset),
                 verdict,
                 time: Millis(time),
@@ -140,7 +150,7 @@ fn an_event_of_a_repeat_is_doubled_where_the_first_has_its_own_and_foreign_where
 #[test]
 fn an_event_of_another_identity_is_foreign_and_leaves_its_record_without_one() {
     let mut events = whole(&RAW);
-    events[0].fingerprint = fingerprint(77, 0);
+    (events[0].fingerprint, events[0].identity) = (fingerprint(77, 0), DedupKey([77; 16]));
     let counts = audited(&RAW, &events);
     assert_eq!((counts.foreign, counts.missing, counts.altered), (1, 1, 0));
 }
@@ -152,7 +162,7 @@ fn a_record_whose_event_names_another_one_is_not_missing() {
     events[1].record = Offset(9);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (0, 1, 1, false));
-    events[0].fingerprint = fingerprint(2, 0);
+    (events[0].fingerprint, events[0].identity) = (fingerprint(2, 0), DedupKey([2; 16]));
     events.remove(1);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.ok), (1, 1, 1, false), "that of 0 is missing");
@@ -161,6 +171,35 @@ fn a_record_whose_event_names_another_one_is_not_missing() {
     events[1].record = Offset(2);
     let counts = audited(&RAW, &events);
     assert_eq!((counts.missing, counts.foreign, counts.unjudged, counts.doubled), (0, 1, 1, 0));
+}
+
+#[test]
+fn an_event_is_nobody_elses_though_its_id_is_the_same_or_it_is_older_than_the_window() {
+    // The events of records that raw lost; they name a place behind the end.
+    let lost = |identity: u8, time: i64| {
+        let at = Event { identity: DedupKey([identity; 16]), time: Millis(time), ..event(&RAW, 9, 9) };
+        Event { record: Offset(9), fingerprint: fingerprint(identity, 9), ..at }
+    };
+    let mut events = whole(&RAW);
+    events.remove(1);
+    let missing = |stray| audited(&RAW, &[&events[..], &[stray]].concat()).missing;
+    assert_eq!(missing(lost(2, 10 - WINDOW.0 + 1)), 0);
+    assert_eq!(missing(lost(2, 10 - WINDOW.0)), 1, "a window later there must be another one");
+    // The id is the same, the namespace is not.
+    let elsewhere = Event { fingerprint: fingerprint(2, 9), ..lost(7, 10) };
+    assert_eq!(missing(elsewhere), 1);
+}
+
+#[test]
+fn an_old_event_that_raw_grows_beyond_meanwhile_still_counts_as_the_one_of_its_webhook() {
+    let raw: Vec<Raw> = vec![(1, 0), (2, 10), (3, 20), (4, 30), (5, 40)];
+    let mut events = vec![event(&raw, 0, 0), event(&raw, 1, 1), event(&raw, 2, 2)];
+    events[2].record = Offset(4);
+    for committed in [3, 5] {
+        let (until, committed) = (NextOffset(3), NextOffset(committed));
+        let counts = within(&Extent { until, committed, ..extent(&raw) }, &raw, &events);
+        assert_eq!((counts.missing, counts.unjudged), (0, 1), "committed {committed}: {counts:?}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const OLDEST: u32 = 17;
+/// The program, as a broker and as a controller.
+const MAIN: &str = "kafka.Kafka";
 const HEAP: [&str; 2] = ["-Xms256m", "-Xmx512m"];
 
 /// A Java that is new enough, with the jars that it is to run.
@@ -69,15 +71,16 @@ impl Java {
 
     /// The broker itself, for a long life with a small heap.
     pub(super) fn broker(&self, layout: &Layout) -> Command {
-        self.server(layout, layout.properties_name())
+        self.server(layout, &[MAIN, layout.properties_name()])
     }
 
     /// The same program as a controller alone.
     pub(super) fn controller(&self, layout: &Layout) -> Command {
-        self.server(layout, layout.controller_properties_name())
+        // It lives for seconds, in which the better code that the second compiler makes does not pay.
+        self.server(layout, &["-XX:TieredStopAtLevel=1", MAIN, layout.controller_properties_name()])
     }
 
-    fn server(&self, layout: &Layout, properties: &str) -> Command {
+    fn server(&self, layout: &Layout, rest: &[&str]) -> Command {
         let mut command = self.command(layout);
         command.args(HEAP).args(["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]);
         command.arg("-XX:ErrorFile=logs/hs_err_%p.log");
@@ -86,7 +89,7 @@ impl Java {
             Archive::Use(path) => drop(command.arg(option("-XX:SharedArchiveFile=", path.as_os_str()))),
             Archive::Make(path) => drop(command.arg(option("-XX:ArchiveClassesAtExit=", path.as_os_str()))),
         }
-        command.arg("kafka.Kafka").arg(properties);
+        command.args(rest);
         command
     }
 

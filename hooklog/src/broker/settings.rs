@@ -78,6 +78,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=16
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+# After a kill the newest segment of each partition is read again before the broker answers: small ones are read quickly.
+log.segment.bytes=67108864
 ";
 
 const FOR_EVER: &str = "\

@@ -43,6 +43,16 @@ pub(super) struct Row {
     pub(super) is_of_another_log: bool,
 }
 
+/// What a store says of itself.
+struct Stored {
+    applied: Applied,
+    verified: Option<Verified>,
+}
+
+impl Stored {
+    const NOTHING: Stored = Stored { applied: Applied::NOTHING, verified: None };
+}
+
 impl Group {
     pub(crate) fn of(cluster: &Cluster, topics: Provisioned) -> Group {
         let repair = topics.topics.group("repair");
@@ -104,18 +114,20 @@ impl Group {
     pub(super) fn rows(&self, decision: Option<UnknownAt>) -> Result<Vec<Row>> {
         let facts = self.facts()?;
         let all: BTreeSet<Partition> = self.partitions().into_iter().collect();
+        let verified = |(facts, stored): &(Facts, Stored)| Some((facts.partition, stored.verified.clone()?));
+        let verified = facts.iter().filter_map(verified).collect();
         let task = &self.task;
-        let outputs = transform::highest_positions(&task.connection, &task.output, &task.input.id.0, &all)?;
+        let outputs = transform::highest_positions(&task.connection, &task.output, &task.input.id.0, &all, &verified)?;
         if let Some(other) = &outputs.other_log {
             tracing::warn!(
                 other,
                 "some events were made from another log than today's raw; they count for nothing here"
             );
         }
-        let row = |(facts, applied): (Facts, Applied)| {
+        let row = |(facts, stored): (Facts, Stored)| {
             let (latest, of) =
                 (outputs.latest.get(&facts.partition).copied(), (task.input.name.as_str(), facts.partition));
-            let known = Known { last: applied.last, latest };
+            let known = Known { last: stored.applied.last, latest };
             let is_of_another_log = latest.is_none() && outputs.other_log.is_some();
             let mended = match rewritten(&task.connection, of, Isolation::Uncommitted, facts.input, known)? {
                 Some(_) => plan::rewritten(&facts),
@@ -139,32 +151,35 @@ impl Group {
         committed::stable(&task.connection, &task.group, &task.input.name, &self.partitions(), patience)
     }
 
-    /// What is known of each partition, and where its store stands.
-    fn facts(&self) -> Result<Vec<(Facts, Applied)>> {
+    /// What is known of each partition, and what its store says.
+    fn facts(&self) -> Result<Vec<(Facts, Stored)>> {
         let (task, raw) = (&self.task, &self.task.input);
         let (partitions, stable) = (self.partitions(), self.stable(PATIENCE)?);
         let ends = watermarks::all(&task.connection, &raw.name, raw.partitions, Isolation::Uncommitted)?;
         let stores = stores(&self.data_dir, task);
         let facts = partitions.into_iter().zip(ends).map(|(partition, input)| {
-            let applied = stores.as_deref().map_or(Applied::NOTHING, |stores| self.applied(stores, partition));
+            let stored = stores.as_deref().and_then(|stores| self.stored(stores, partition)).unwrap_or(Stored::NOTHING);
+            let applied = stored.applied.next;
             let committed = stable.iter().find(|committed| committed.partition == partition).cloned();
-            (Facts { partition, applied: applied.next, committed, stamp: self.stamp.clone(), input }, applied)
+            (Facts { partition, applied, committed, stamp: self.stamp.clone(), input }, stored)
         });
         Ok(facts.collect())
     }
 
-    /// Where the store stands. One that cannot be opened is no more than a lost cache: then events alone tell.
-    fn applied(&self, stores: &Path, partition: Partition) -> Applied {
+    /// What the store says, if there is one. One that cannot be opened is no more than a lost cache: then events alone tell.
+    fn stored(&self, stores: &Path, partition: Partition) -> Option<Stored> {
         let path = stores.join(format!("p{partition}"));
         if !path.is_dir() {
-            return Applied::NOTHING;
+            return None;
         }
         let source = TopicPartition { topic: self.task.input.name.clone(), partition };
         let opened = self.task.registry.open_existing(&path, self.fold.layout());
-        opened.and_then(|store| store.applied(&source)).unwrap_or_else(|error| {
-            tracing::warn!(partition = partition.0, %error, "the store cannot be asked; going by `events` alone");
-            Applied::NOTHING
-        })
+        let asked = opened
+            .and_then(|store| Ok(Stored { applied: store.applied(&source)?, verified: store.verified(&source)? }));
+        let tell = |error: &_| {
+            tracing::warn!(partition = partition.0, %error, "the store cannot be read; going by `events` alone");
+        };
+        asked.inspect_err(tell).ok()
     }
 
     /// Goes on with what raw has now, where the stores or events tell of another history: each store takes raw in once more,
@@ -180,12 +195,13 @@ impl Group {
             let source = TopicPartition { topic: task.input.name.clone(), partition };
             let path = stores.join(format!("p{partition}"));
             let store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
+            // What it has emitted counts no more. Its position comes last: until then its last record stops the processor.
             store.forget_verified(&source)?;
+            store.set_verified(&source, &Verified { next, outputs: outputs.clone() })?;
             store.apply(
                 &Writes::default(),
                 &[(source.clone(), Applied { next: row.facts.input.earliest, ..Applied::NOTHING })],
             )?;
-            store.set_verified(&source, &Verified { next, outputs: outputs.clone() })?;
             tracing::warn!(partition = partition.0, "the store takes in all of raw once more");
         }
         Ok(())
@@ -204,18 +220,24 @@ impl Group {
         })
     }
 
-    /// After the machine went down: what the stores know of their outputs may not be so any more. Outputs are then looked for
-    /// in `events` alone.
-    pub(crate) fn forget_verified(&self) -> Result<()> {
+    /// After the machine went down, and every record before N was found to have its event: what the stores know of their
+    /// outputs may not be so any more, and this is.
+    pub(crate) fn all_is_verified(&self) -> Result<()> {
         let Some(stores) = stores(&self.data_dir, &self.task) else { return Ok(()) };
-        self.partitions().into_iter().try_for_each(|partition| {
+        let (task, events, stable) = (&self.task, &self.task.output, self.stable(PATIENCE)?);
+        let ends = watermarks::all(&task.connection, &events.name, events.partitions, Isolation::Committed)?;
+        let outputs: Vec<NextOffset> = ends.iter().map(|ends| ends.end).collect();
+        stable.into_iter().try_for_each(|Committed { partition, next, .. }| {
             let path = stores.join(format!("p{partition}"));
             if !path.is_dir() {
                 return Ok(());
             }
             let source = TopicPartition { topic: self.task.input.name.clone(), partition };
             match self.task.registry.open_existing(&path, self.fold.layout()) {
-                Ok(store) => Ok(store.forget_verified(&source)?),
+                Ok(store) => {
+                    store.forget_verified(&source)?;
+                    Ok(store.set_verified(&source, &Verified { next, outputs: outputs.clone() })?)
+                }
                 // A damaged one is discarded and built again by the processor.
                 Err(error) if error.is_damage() => Ok(()),
                 Err(error) => Err(error.into()),

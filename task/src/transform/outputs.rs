@@ -8,7 +8,8 @@ use hooklog_log::connection::{Connection, Isolation};
 use hooklog_log::provision::Pinned;
 use hooklog_log::reader::{OffsetRange, Reader};
 use hooklog_log::watermarks::{self, Watermarks};
-use hooklog_schemas::{Millis, NextOffset, Partition, RawPosition, header};
+use hooklog_schemas::{Millis, NextOffset, Offset, Partition, RawPosition, header};
+use hooklog_store::Verified;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,9 @@ pub struct Outputs {
 /// every wanted partition was met or its beginning is reached. What `hooklog repair` emitted stands behind outputs of later
 /// records: it counts, and ends no search.
 ///
+/// `verified` says up to where the outputs of an input partition were verified; those are not looked at again. They may be of
+/// records that the input has lost since, where a person has accepted that.
+///
 /// # Errors
 /// [`Error::Log`] where the topic cannot be read.
 pub fn highest_positions(
@@ -46,19 +50,9 @@ pub fn highest_positions(
     output: &Pinned,
     log: &str,
     wanted: &BTreeSet<Partition>,
+    verified: &BTreeMap<Partition, Verified>,
 ) -> Result<Outputs, Error> {
-    highest_positions_unless(connection, output, log, wanted, &CancellationToken::new())
-}
-
-/// [`highest_positions`], as long as `stop` allows.
-pub(super) fn highest_positions_unless(
-    connection: &Connection,
-    output: &Pinned,
-    log: &str,
-    wanted: &BTreeSet<Partition>,
-    stop: &CancellationToken,
-) -> Result<Outputs, Error> {
-    let mut found = Outputs::default();
+    let (mut found, stop) = (Outputs::default(), &CancellationToken::new());
     for (partition, ends) in (0..).zip(decided(connection, output, stop)?) {
         let (mut here, mut met) = (Outputs::default(), BTreeSet::new());
         let (mut to, mut size) = (ends.end, FIRST_CHUNK);
@@ -68,7 +62,7 @@ pub(super) fn highest_positions_unless(
             }
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             let span = OffsetRange { topic: output.name.clone(), partition: Partition(partition), from, to };
-            read_chunk(connection, span, log, &mut here, &mut met, stop)?;
+            read_chunk(connection, span, (log, verified), &mut here, &mut met, stop)?;
             (to, size) = (from, size * 2);
         }
         if ends.earliest > NextOffset::ZERO {
@@ -103,14 +97,19 @@ fn decided(connection: &Connection, output: &Pinned, stop: &CancellationToken) -
 fn read_chunk(
     connection: &Connection,
     span: OffsetRange,
-    log: &str,
+    (log, verified): (&str, &BTreeMap<Partition, Verified>),
     found: &mut Outputs,
     met: &mut BTreeSet<Partition>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
+    let output = usize::try_from(span.partition.0).expect("partitions count from 0");
+    let begin = |partition| verified.get(&partition)?.outputs.get(output).copied();
     each_output(connection, span, log, stop, |named| match named {
         Named::OfAnotherLog(named) => found.other_log = Some(named.to_owned()),
-        Named::Ours { position, time, is_repaired } => {
+        Named::Ours { position, at, .. } if begin(position.partition).is_some_and(|begin| at < begin.offset()) => {
+            met.insert(position.partition);
+        }
+        Named::Ours { position, time, is_repaired, .. } => {
             found.note(position.partition, Origin { offset: position.offset, time });
             if !is_repaired {
                 met.insert(position.partition);
@@ -125,6 +124,8 @@ pub(super) enum Named<'m> {
     /// A record of the log that was asked for.
     Ours {
         position: RawPosition,
+        /// Where it stands itself.
+        at: Offset,
         /// Its own time.
         time: Millis,
         /// Whether `hooklog repair` wrote it.
@@ -155,9 +156,12 @@ pub(super) fn each_output(
 fn named<'m>(message: &'m BorrowedMessage<'_>, log: &str) -> Named<'m> {
     match (text(message, header::LOG), text(message, header::POSITION).map(RawPosition::from_str)) {
         (Some(other), _) if other != log => Named::OfAnotherLog(other),
-        (Some(_), Some(Ok(position))) => {
-            Named::Ours { position, time: input::time(message), is_repaired: text(message, header::REPAIRED).is_some() }
-        }
+        (Some(_), Some(Ok(position))) => Named::Ours {
+            position,
+            at: Offset(message.offset()),
+            time: input::time(message),
+            is_repaired: text(message, header::REPAIRED).is_some(),
+        },
         _ => Named::Nothing,
     }
 }

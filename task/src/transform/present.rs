@@ -127,7 +127,7 @@ impl Outputs<'_> {
         while to > ends.earliest && !whole.is_subset(&met) {
             let from = NextOffset((to.0 - size).max(ends.earliest.0));
             self.read(output, from, to, |named| match named {
-                Named::Ours { position, time, is_repaired } if whole.contains(&position.partition) => {
+                Named::Ours { position, time, is_repaired, .. } if whole.contains(&position.partition) => {
                     let found = found.entry(position.partition).or_default();
                     found.present.note_all_up_to(output, position.offset);
                     found.latest = found.latest.max(Some(Origin { offset: position.offset, time }));
