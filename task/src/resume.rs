@@ -181,10 +181,11 @@ fn emitted(applied: NextOffset, highest_output: Option<Offset>) -> NextOffset {
 
 /// Whether rolling a store forward by `resume` passes over records that are gone, and that the store must know of: `first` is
 /// the time of the first record that is left, and `next` that of the first one that is decided anew. Where the task never took
-/// anything in, nothing is missed.
+/// anything in, nothing is missed: it has no store, and has committed nothing.
 pub fn passes_over_window(facts: &Facts, resume: &Resume, window: Span, first: Millis, next: Millis) -> bool {
     let passes_over = facts.applied < facts.input.earliest;
-    let has_begun = facts.applied > NextOffset::ZERO || resume.until > facts.input.earliest;
+    let has_committed = matches!(trust(facts), Trust::Stamped(_));
+    let has_begun = facts.applied > NextOffset::ZERO || resume.until > facts.input.earliest || has_committed;
     passes_over && has_begun && first > next.before(window)
 }
 
@@ -292,6 +293,8 @@ mod tests {
         assert!(!hour(&lost, 1000, 1100), "all that is gone is older than the window");
         assert!(!hour(&facts(4, 4, 9, Some((7, &ours))), 1000, 1000), "nothing is missed");
         assert!(!hour(&facts(0, 4, 9, None), 1000, 1000), "a first start on an old log");
+        assert!(hour(&facts(0, 4, 9, Some((4, &ours))), 1000, 1000), "raw was deleted up to the committed offset");
+        assert!(!hour(&facts(4, 4, 9, Some((4, &ours))), 1000, 1000), "the start after a first one on an old log");
         assert!(hour(&facts(2, 4, 9, Some((4, &ours))), 1000, 1000), "a store of before");
     }
 

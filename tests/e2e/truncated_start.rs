@@ -58,6 +58,22 @@ fn a_start_that_would_forget_deleted_webhooks_of_the_window_stops_and_goes_on_wh
 }
 
 #[test]
+fn a_raw_that_was_deleted_up_to_the_committed_offset_does_not_look_like_a_new_one() {
+    let site = without_a_store();
+    truncate(&site.topics().raw(), |end| end);
+    let refused = site.try_up(&[]).expect_err("it would emit what comes again once more");
+    assert_eq!(refused.code, Some(3), "{refused}");
+    assert!(refused.stderr.contains("hooklog offsets repair --apply"), "{refused}");
+    let done = site.run(&["offsets", "repair", "--apply"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let up = site.up();
+    site.send(&["--events", "20", "--seed", "4"]);
+    site.processed(up.brokers());
+    assert_eq!(events(&site), EVENTS + 20);
+    assert!(up.program.stop().success());
+}
+
+#[test]
 fn a_start_of_which_nothing_tells_where_it_was_stops_until_somebody_decides() {
     let site = without_a_store();
     truncate(&site.topics().events(), |end| end);

@@ -183,8 +183,9 @@ impl Group {
     }
 
     /// Goes on with what raw has now, where the stores or events tell of another history: each store takes raw in once more,
-    /// from its beginning, and nothing that is in `events` now is asked about it again. What the stores have seen they keep: a
-    /// webhook that raw lost and that comes again must not become a second event.
+    /// from its beginning, and nothing that is in `events` now is asked about it again. Where `events` is whole, the stores keep
+    /// what they have seen: a webhook that raw lost and that comes again must not become a second event. Where `events` lost
+    /// records too, they forget it: that webhook must become one.
     pub(super) fn begin_again<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Result<()> {
         let (task, events) = (&self.task, &self.task.output);
         let stores = stores(&self.data_dir, task).unwrap_or_else(|| task.stores.clone());
@@ -194,7 +195,13 @@ impl Group {
             let (partition, next) = (row.facts.partition, row.mended.new);
             let source = TopicPartition { topic: task.input.name.clone(), partition };
             let path = stores.join(format!("p{partition}"));
-            let store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
+            let mut store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
+            let were = store.verified(&source)?.map(|verified| verified.outputs);
+            if were.is_none_or(|were| were.iter().zip(&outputs).any(|(were, are)| were > are)) {
+                drop(store);
+                task.registry.discard(&path)?;
+                store = task.registry.open(&path, self.fold.layout(), &task.kind)?;
+            }
             // What it has emitted counts no more. Its position comes last: until then its last record stops the processor.
             store.forget_verified(&source)?;
             store.set_verified(&source, &Verified { next, outputs: outputs.clone() })?;

@@ -151,7 +151,8 @@ pub(super) fn rewritten(facts: &Facts) -> Mended {
 /// Whether the store ends before raw begins, though the processor has been beyond that.
 fn lacks_records(facts: &Facts, next: NextOffset) -> bool {
     let earliest = facts.input.earliest;
-    facts.applied < earliest && (next > earliest || facts.applied > NextOffset::ZERO)
+    let has_committed = matches!(resume::trust(facts), Trust::Stamped(_));
+    facts.applied < earliest && (next > earliest || facts.applied > NextOffset::ZERO || has_committed)
 }
 
 fn mistrust(facts: &Facts) -> Case {
@@ -242,6 +243,7 @@ mod tests {
             |facts: Facts, highest: Option<i64>| mended(&facts, highest.map(Offset), false, None).is_truncated;
         assert!(truncated(facts(0, 3, 9, Some((7, OURS))), Some(6)));
         assert!(truncated(facts(2, 3, 9, Some((3, OURS))), None));
+        assert!(truncated(facts(0, 3, 9, Some((3, OURS))), None), "raw was deleted up to its offset");
         assert!(!truncated(facts(0, 3, 9, None), None), "it never began");
         assert!(!truncated(facts(3, 3, 9, Some((7, OURS))), Some(6)));
     }

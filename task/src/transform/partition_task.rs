@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use hooklog_schemas::{Millis, NextOffset, Offset, Partition};
-use hooklog_store::{Applied, Emission, Error as StoreError, LastRecord, Store, TopicPartition, Verified};
+use hooklog_store::{Applied, Emission, Error as StoreError, LastRecord, Store, TopicPartition, Verified, Writes};
 
 use super::contiguous::Cursor;
 use crate::error::Error;
@@ -145,10 +145,15 @@ impl PartitionTask {
         self.fault = None;
     }
 
-    /// Starts at `next` where the log begins later than the store ends: what lies between has expired.
-    pub(super) fn skip_expired(&mut self, next: NextOffset) {
-        self.applied.next = self.applied.next.max(next);
+    /// Starts at `next` where the log begins later than the store ends: what lies between has expired. Written down at once:
+    /// a store that is lost later must not look like one that never was.
+    pub(super) fn skip_expired(&mut self, next: NextOffset) -> Result<(), StoreError> {
+        if next > self.applied.next {
+            self.applied.next = next;
+            self.store.apply(&Writes::default(), &[(self.source.clone(), self.applied)])?;
+        }
         self.folded = self.applied;
+        Ok(())
     }
 
     /// Frees the space of buckets that are over, once a minute.

@@ -122,7 +122,7 @@ impl<F: Fold> Recovery<'_, F> {
         let (plan, cut) = self.plan(&facts, &found, owned)?;
         let (partition, from, until) = (facts.partition, plan.from, plan.until);
         tracing::info!(partition = partition.0, store = facts.applied.0, from = from.0, until = until.0, "resuming");
-        owned.skip_expired(from);
+        owned.skip_expired(from)?;
         self.progress.restoring(partition, owned.applied(), until);
         let comparable = self.comparable(partition, cut, found.complete_before);
         self.roll_forward(owned, until, comparable)?;
